@@ -1,4 +1,5 @@
-import { merge, object } from "@optique/core/constructs";
+import { merge, object, or } from "@optique/core/constructs";
+import { runParser } from "@optique/core/facade";
 import { message, text } from "@optique/core/message";
 import { map, multiple, withDefault } from "@optique/core/modifiers";
 import type { Parser } from "@optique/core/parser";
@@ -14,7 +15,12 @@ export interface Report {
 }
 
 /** A command line, parsed and ready to run. */
-export type Invocation = () => Promise<void>;
+export interface Invocation {
+  /** Whether the report is for a program. */
+  json: boolean;
+  /** Do what the command line asks for. */
+  run(): Promise<Report>;
+}
 
 /** A subcommand of `pta`. */
 export type Command = Parser<"sync", Invocation, unknown>;
@@ -63,13 +69,10 @@ export function defineCommand<Flags extends object>(
     Flags & { json: boolean },
     unknown
   >;
-  const parser = map(both, (all) => async () => {
-    const report = await action(all);
-    const lines = all.json
-      ? report.lines.map((line) => JSON.stringify(line))
-      : [report.text];
-    await writeOut(lines.map((line) => line + "\n").join(""));
-  });
+  const parser = map(both, (all) => ({
+    json: all.json,
+    run: () => action(all),
+  }));
   return command(name, parser, {
     brief: [text(description)],
     description: [text(description)],
@@ -101,7 +104,7 @@ export async function runCommand(
   program: Command,
   args: readonly string[] = Deno.args,
 ): Promise<void> {
-  const invocation = run(program, {
+  const { json, run: action } = run(program, {
     programName: "pta",
     args: spreadLists(args),
     help: "both",
@@ -111,7 +114,9 @@ export async function runCommand(
     aboveError: "usage",
   });
   try {
-    await invocation();
+    const { text: words, lines } = await action();
+    const output = json ? lines.map((line) => JSON.stringify(line)) : [words];
+    await writeOut(output.map((line) => line + "\n").join(""));
   } catch (error) {
     const text = Deno.env.get("PTA_DEBUG") && error instanceof Error
       ? error.stack
@@ -119,6 +124,39 @@ export async function runCommand(
     await Deno.stderr.write(new TextEncoder().encode(`error: ${text}\n`));
     Deno.exit(1);
   }
+}
+
+/**
+ * Run one command from a program, as if it had been typed.
+ *
+ * @param command The command.
+ * @param args What follows `pta` on the command line, such as
+ * `["split", "--text", "a.txt"]`.
+ * @returns What the command would print.
+ * @throws {SyntaxError} If the arguments do not fit the command.
+ */
+export async function call(
+  command: Command,
+  args: readonly string[],
+): Promise<Report> {
+  let problem = "";
+  const { run: action } = runParser(command, "pta", spreadLists(args), {
+    stderr: (text) => problem += text,
+    onError: () => {
+      throw new SyntaxError(`Cannot run pta ${args.join(" ")}: ${problem}`);
+    },
+  });
+  return await action();
+}
+
+/**
+ * Join commands into one that picks by name.
+ *
+ * @param commands At least two.
+ * @returns The parser of any of them.
+ */
+export function anyOf(commands: readonly Command[]): Command {
+  return commands.reduceRight((rest, command) => or(command, rest));
 }
 
 function describe(error: unknown): string {

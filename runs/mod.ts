@@ -1,0 +1,17 @@
+/**
+ * Whole experiments: each a TypeScript file that calls the stages in order.
+ *
+ * @module
+ */
+
+import { command } from "@optique/core/primitives";
+import { text } from "@optique/core/message";
+import { anyOf, type Command } from "#/stages/command.ts";
+
+/** The experiments by name; to add one, add its file and a line here. */
+const runs: readonly Command[] = [];
+
+/** `pta run NAME`. */
+export const run: Command = command("run", anyOf(runs), {
+  brief: [text("Run a whole experiment by name")],
+}) as Command;

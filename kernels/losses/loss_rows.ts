@@ -1,0 +1,137 @@
+/**
+ * What a row may learn from: N rows over V tokens, each with a label and a
+ * sparse teacher of K tokens.
+ */
+export interface LossRows<Logits = Float32Array<ArrayBuffer>> {
+  /** The model's logits, `[N, V]`. */
+  logits: Logits;
+  /** The token to predict, `[N]`; negative where there is none. */
+  labels: Int32Array<ArrayBuffer>;
+  /** Factor of the label's cross-entropy in the gradient, `[N]`. */
+  labelWeight: Float32Array<ArrayBuffer>;
+  /** The teacher's tokens, `[N, K]`, distinct within a row; negative is padding. */
+  fusedIds: Int32Array<ArrayBuffer>;
+  /** Their probabilities, `[N, K]`. */
+  fusedProbs: Float32Array<ArrayBuffer>;
+  /** The probability of all other tokens together, `[N]`. */
+  fusedResidual: Float32Array<ArrayBuffer>;
+  /** Factor of the distance in the gradient, `[N]`; 0 without a teacher. */
+  fusedWeight: Float32Array<ArrayBuffer>;
+  /** V. */
+  vocabSize: number;
+  /** K. */
+  topK: number;
+}
+
+/** How to compare. */
+export interface LossOptions {
+  /**
+   * Divides the logits of both sides before the distance is taken, which is
+   * then multiplied by its square. Defaults to 1.
+   */
+  temperature?: number;
+}
+
+/** Values and gradients of N rows. */
+export interface LossOutput<Values = Float32Array> {
+  /** −log q of the label at temperature 1, `[N]`; 0 where there is none. */
+  crossEntropy: Values;
+  /** D · T², `[N]`, whatever its weight. */
+  distance: Values;
+  /**
+   * Gradient of Σ labelWeight · crossEntropy + fusedWeight · distance with
+   * respect to the logits, `[N, V]`.
+   */
+  dlogits: Values;
+}
+
+/** The teacher's part of {@linkcode LossRows}. */
+export type Teacher = Pick<
+  LossRows<unknown>,
+  "fusedIds" | "fusedProbs" | "fusedResidual" | "vocabSize" | "topK"
+>;
+
+/**
+ * Raise a teacher's temperature: p ∝ p^(1/T), its residual spread evenly over
+ * the tokens outside its top-k first. The mass of a row is kept.
+ *
+ * @param teacher The teacher, at temperature 1.
+ * @param temperature T.
+ * @returns Its probabilities and residuals at T; the same arrays at T = 1.
+ */
+export function temperTeacher(
+  teacher: Teacher,
+  temperature: number,
+): {
+  fusedProbs: Float32Array<ArrayBuffer>;
+  fusedResidual: Float32Array<ArrayBuffer>;
+} {
+  const { fusedIds, fusedProbs, fusedResidual, vocabSize, topK } = teacher;
+  if (temperature === 1) return { fusedProbs, fusedResidual };
+  const probs = fusedProbs.slice();
+  const residuals = fusedResidual.slice();
+  for (let row = 0; row < residuals.length; row++) {
+    const ids = fusedIds.subarray(row * topK, (row + 1) * topK);
+    const known = probs.subarray(row * topK, (row + 1) * topK);
+    const tail = vocabSize - ids.reduce((n, id) => id < 0 ? n : n + 1, 0);
+    const power = (p: number) => p > 0 ? p ** (1 / temperature) : 0;
+    const residual = tail > 0 ? tail * power(residuals[row]! / tail) : 0;
+    let before = residuals[row]!;
+    let after = residual;
+    known.forEach((p, k) => {
+      before += p;
+      after += power(p);
+      known[k] = power(p);
+    });
+    const scale = after > 0 ? before / after : 0;
+    known.forEach((p, k) => known[k] = p * scale);
+    residuals[row] = residual * scale;
+  }
+  return { fusedProbs: probs, fusedResidual: residuals };
+}
+
+/**
+ * Check that the arrays of rows fit each other.
+ *
+ * @param rows The rows.
+ * @param options Their options.
+ * @throws {RangeError} If an array's length does not fit N, V and K, a token
+ * lies outside the vocabulary, or the temperature is not positive.
+ */
+export function checkLossRows(
+  rows: LossRows<ArrayLike<number>>,
+  { temperature = 1 }: LossOptions,
+): void {
+  const { labels, vocabSize, topK } = rows;
+  const expected = {
+    logits: labels.length * vocabSize,
+    labelWeight: labels.length,
+    fusedIds: labels.length * topK,
+    fusedProbs: labels.length * topK,
+    fusedResidual: labels.length,
+    fusedWeight: labels.length,
+  };
+  for (const [name, length] of Object.entries(expected)) {
+    const { length: actual } = rows[name as keyof typeof expected];
+    if (actual !== length) {
+      throw new RangeError(
+        `Cannot compute losses: ${name} has ${actual} entries, expected ` +
+          `${length} for ${labels.length} rows, ${vocabSize} tokens and top ${topK}`,
+      );
+    }
+  }
+  for (const name of ["labels", "fusedIds"] as const) {
+    const index = rows[name].findIndex((id) => id >= vocabSize);
+    if (index >= 0) {
+      throw new RangeError(
+        `Cannot compute losses: ${name}[${index}] is ${rows[name][index]}, ` +
+          `expected less than the ${vocabSize} tokens of the logits`,
+      );
+    }
+  }
+  if (!(temperature > 0)) {
+    throw new RangeError(
+      `Cannot compute losses: temperature is ${temperature}, expected more than 0`,
+    );
+  }
+}

@@ -1,0 +1,46 @@
+/**
+ * Losses: logits in, a value per row and the gradient of the logits out. Each
+ * folder holds one; a new one is a folder and a line in {@linkcode losses}.
+ *
+ * @module
+ */
+
+import { crossEntropy } from "#/kernels/losses/cross_entropy/cross_entropy.ts";
+import { crossEntropyCpu } from "#/kernels/losses/cross_entropy/cross_entropy_cpu.ts";
+import { kl } from "#/kernels/losses/kl/kl.ts";
+import { klCpu } from "#/kernels/losses/kl/kl_cpu.ts";
+import type {
+  LossOptions,
+  LossOutput,
+  LossRows,
+} from "#/kernels/losses/loss_rows.ts";
+
+export * from "./loss_rows.ts";
+export * from "./cross_entropy/cross_entropy.ts";
+export * from "./cross_entropy/cross_entropy_cpu.ts";
+export * from "./kl/kl.ts";
+export * from "./kl/kl_cpu.ts";
+
+/** A loss in its two forms. */
+export interface Loss {
+  /** On the GPU. */
+  kernel: (
+    device: GPUDevice,
+    rows: LossRows,
+    options?: LossOptions,
+  ) => Promise<LossOutput>;
+  /** The f64 reference. */
+  cpu: (
+    rows: LossRows<ArrayLike<number>>,
+    options?: LossOptions,
+  ) => LossOutput<Float64Array>;
+}
+
+/** A loss by the name `--loss` takes. */
+export type LossName = "cross-entropy" | "kl";
+
+/** The losses by name. */
+export const losses: Record<LossName, Loss> = {
+  "cross-entropy": { kernel: crossEntropy, cpu: crossEntropyCpu },
+  kl: { kernel: kl, cpu: klCpu },
+};

@@ -1,0 +1,69 @@
+import fc from "fast-check";
+import type { LossRows } from "#/kernels/losses/loss_rows.ts";
+
+/**
+ * Arbitrary rows for tests: prime sizes, peaked logits, padded and full
+ * teachers, rows without a label or a teacher.
+ *
+ * @returns A fast-check arbitrary.
+ */
+export function lossRows(): fc.Arbitrary<LossRows> {
+  return fc.record({
+    items: fc.constantFrom(1, 3, 7),
+    vocabSize: fc.constantFrom(2, 13, 257, 1031),
+    topK: fc.constantFrom(0, 1, 5, 11),
+    peak: fc.constantFrom(1, 30),
+    seed: fc.integer(),
+  }).map(makeRows);
+}
+
+function makeRows({ items, vocabSize, topK: k, peak, seed }: {
+  items: number;
+  vocabSize: number;
+  topK: number;
+  peak: number;
+  seed: number;
+}): LossRows {
+  const topK = Math.min(k, vocabSize - 1);
+  const random = mulberry32(seed);
+  const fill = (length: number, value: (i: number) => number) =>
+    Float32Array.from({ length }, (_, i) => value(i));
+  const fusedIds = new Int32Array(items * topK);
+  const fusedProbs = new Float32Array(items * topK);
+  const fusedResidual = new Float32Array(items);
+  for (let row = 0; row < items; row++) {
+    const used = Math.floor(random() * (topK + 1));
+    const first = Math.floor(random() * vocabSize);
+    const shares = Array.from({ length: used + 1 }, () => random() ** 3 + 1e-6);
+    const sum = shares.reduce((total, share) => total + share, 0);
+    for (let i = 0; i < topK; i++) {
+      const index = row * topK + i;
+      fusedIds[index] = i < used ? (first + i) % vocabSize : -1;
+      fusedProbs[index] = i < used ? shares[i]! / sum : 0;
+    }
+    fusedResidual[row] = shares[used]! / sum;
+  }
+  return {
+    logits: fill(items * vocabSize, () => peak * (random() ** 5 - 0.2)),
+    labels: Int32Array.from(
+      { length: items },
+      () => Math.floor(random() * (vocabSize + 1)) - 1,
+    ),
+    labelWeight: fill(items, () => random()),
+    fusedIds,
+    fusedProbs,
+    fusedResidual,
+    fusedWeight: fill(items, () => Math.max(0, random() - 0.2)),
+    vocabSize,
+    topK,
+  };
+}
+
+function mulberry32(seed: number): () => number {
+  return () => {
+    seed = (seed + 0x6d2b79f5) | 0;
+    let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}

@@ -1,0 +1,254 @@
+import { createHash } from "node:crypto";
+import { dirname, join, relative } from "node:path";
+import {
+  downloadFile,
+  HubApiError,
+  type ListFileEntry,
+  listFiles,
+  modelInfo,
+} from "@huggingface/hub";
+import { INDEX, isPresent, readJson, SINGLE } from "./checkpoint.ts";
+import { DownloadBar } from "./download_bar.ts";
+import type { HubAccess } from "./hub.ts";
+
+/** Small files that a model may need. */
+const SIDE_FILES =
+  /^((generation_)?config|tokenizer\w*|special_tokens_map|added_tokens)\.json$/;
+
+/** ONNX exports of causal language models, the best first. */
+const ONNX_MODELS = ["model", "model_fp16", "model_quantized", "model_q4"];
+
+/**
+ * Download a model of the hub to the cache, in the layout of the official
+ * clients: blobs by hash, links to them by name, and last the revision's name.
+ *
+ * @param access The model, the hub and the cache.
+ * @returns Path of the snapshot.
+ * @throws {Error} If the hub cannot be reached, knows no such model, wants a
+ * token, or sends something else than it announced.
+ */
+export async function downloadModel(access: HubAccess): Promise<string> {
+  const { id, folder, revision } = access;
+  try {
+    const { sha } = await modelInfo({
+      ...credentials(access),
+      name: id,
+      revision,
+      additionalFields: ["sha"],
+    });
+    const snapshot = join(folder, "snapshots", sha);
+    const entries = await Array.fromAsync(listFiles({
+      ...credentials(access),
+      repo: id,
+      revision: sha,
+      recursive: true,
+    }));
+    await downloadFiles(access, sha, await chooseFiles(access, sha, entries));
+    if (revision !== sha) await writeRef(join(folder, "refs", revision), sha);
+    return snapshot;
+  } catch (cause) {
+    throw downloadError(access, cause);
+  }
+}
+
+async function chooseFiles(
+  access: HubAccess,
+  sha: string,
+  entries: readonly ListFileEntry[],
+): Promise<ListFileEntry[]> {
+  const files = new Map(entries.map((entry) => [entry.path, entry]));
+  const side = entries.filter(({ path }) => SIDE_FILES.test(path));
+  const onnx = ONNX_MODELS.find((name) => files.has(`onnx/${name}.onnx`));
+  const hasSafetensors = files.has(SINGLE) || files.has(INDEX);
+  if (onnx && (access.weights === "onnx" || !hasSafetensors)) {
+    // A large export keeps its weights in model.onnx_data, model.onnx_data_1, …
+    const start = `onnx/${onnx}.onnx`;
+    return [
+      ...side,
+      ...entries.filter(({ path }) =>
+        path === start || path.startsWith(`${start}_data`)
+      ),
+    ];
+  }
+  if (files.has(SINGLE)) return [...side, files.get(SINGLE)!];
+  const index = files.get(INDEX);
+  if (!index) {
+    throw new Deno.errors.NotFound(
+      `it has neither ${SINGLE}, nor ${INDEX}, nor onnx/model.onnx`,
+    );
+  }
+  await downloadFiles(access, sha, [index]);
+  const { weight_map: map } = await readJson(
+    join(access.folder, "snapshots", sha, INDEX),
+  );
+  const shards = [...new Set(Object.values(Object(map)))].map((name) => {
+    const shard = files.get(String(name));
+    if (shard) return shard;
+    throw new Deno.errors.NotFound(
+      `its ${INDEX} names ${name}, which is missing`,
+    );
+  });
+  return [...side, index, ...shards];
+}
+
+async function downloadFiles(
+  access: HubAccess,
+  sha: string,
+  files: readonly ListFileEntry[],
+): Promise<void> {
+  const total = files.reduce((sum, { size }) => sum + size, 0);
+  using bar = access.onProgress ? undefined : new DownloadBar(access.id, total);
+  const report = access.onProgress ?? bar!.show.bind(bar);
+  let done = 0;
+  for (const file of files) {
+    checkNames(sha, file);
+    const blob = join(access.folder, "blobs", oidOf(file)!);
+    await downloadBlob(
+      access,
+      sha,
+      file,
+      blob,
+      (bytes) => report({ file: file.path, done: done + bytes, total }),
+    );
+    done += file.size;
+    report({ file: file.path, done, total });
+    await link(blob, join(access.folder, "snapshots", sha, file.path));
+  }
+}
+
+/** What the hub says becomes paths: none may lead out of the cache. */
+function checkNames(sha: string, file: ListFileEntry): void {
+  const isHex = [sha, oidOf(file)].every((hash) => /^[0-9a-f]+$/.test(hash!));
+  if (isHex && !file.path.split("/").includes("..")) return;
+  throw new Error(
+    `the hub names the file ${file.path} with the hash ${oidOf(file)} of ` +
+      `commit ${sha}, expected a path inside the model and hexadecimal hashes`,
+  );
+}
+
+/** Downloads one file unless it is there; one process at a time. */
+async function downloadBlob(
+  access: HubAccess,
+  sha: string,
+  file: ListFileEntry,
+  blob: string,
+  onBytes: (bytes: number) => void,
+): Promise<void> {
+  if (await isPresent(blob)) return;
+  await Deno.mkdir(dirname(blob), { recursive: true });
+  using handle = await Deno.open(`${blob}.incomplete`, {
+    read: true,
+    write: true,
+    create: true,
+  });
+  await handle.lock(true);
+  if (await isPresent(blob)) return;
+  const start = (await handle.stat()).size;
+  if (start < file.size) {
+    await download(access, sha, file, handle, start, onBytes);
+  }
+  if (start > 0 && await hashOf(handle, file) !== oidOf(file)) {
+    await handle.truncate(0);
+    await download(access, sha, file, handle, 0, onBytes);
+  }
+  if (await hashOf(handle, file) !== oidOf(file)) {
+    await handle.truncate(0);
+    throw new Error(`what was sent as ${file.path} has another hash or size`);
+  }
+  await handle.sync();
+  await Deno.rename(`${blob}.incomplete`, blob);
+}
+
+async function download(
+  access: HubAccess,
+  sha: string,
+  file: ListFileEntry,
+  handle: Deno.FsFile,
+  start: number,
+  onBytes: (bytes: number) => void,
+): Promise<void> {
+  // Plain HTTP ranges, which resume; the chunked xet protocol does not.
+  const blob = await downloadFile({
+    ...credentials(access),
+    repo: access.id,
+    path: file.path,
+    revision: sha,
+    xet: false,
+  });
+  if (!blob) throw new Deno.errors.NotFound(`${file.path} is missing`);
+  await handle.seek(start, Deno.SeekMode.Start);
+  let bytes = start;
+  for await (const chunk of blob.slice(start, file.size).stream()) {
+    let written = 0;
+    while (written < chunk.length) {
+      written += await handle.write(chunk.subarray(written));
+    }
+    onBytes(bytes += chunk.length);
+  }
+}
+
+/** Git's hash of a small file is SHA-1 with a header, a large one has SHA-256. */
+async function hashOf(
+  handle: Deno.FsFile,
+  file: ListFileEntry,
+): Promise<string> {
+  const { size } = await handle.stat();
+  const hash = createHash(file.lfs ? "sha256" : "sha1");
+  if (!file.lfs) hash.update(`blob ${size}\0`);
+  const chunk = new Uint8Array(1 << 20);
+  await handle.seek(0, Deno.SeekMode.Start);
+  for (let read; (read = await handle.read(chunk)) !== null;) {
+    hash.update(chunk.subarray(0, read));
+  }
+  return hash.digest("hex");
+}
+
+function oidOf({ lfs, oid }: ListFileEntry): string | undefined {
+  return lfs?.oid ?? oid;
+}
+
+async function link(blob: string, path: string): Promise<void> {
+  if (await isPresent(path)) return;
+  await Deno.mkdir(dirname(path), { recursive: true });
+  await Deno.symlink(relative(dirname(path), blob), path).catch((error) => {
+    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+  });
+}
+
+async function writeRef(file: string, sha: string): Promise<void> {
+  await Deno.mkdir(dirname(file), { recursive: true });
+  await Deno.writeTextFile(`${file}.${Deno.pid}.tmp`, sha);
+  await Deno.rename(`${file}.${Deno.pid}.tmp`, file);
+}
+
+function credentials({ endpoint, token }: HubAccess) {
+  return { hubUrl: endpoint, ...(token ? { accessToken: token } : {}) };
+}
+
+const STATUS_ADVICE: Record<number, string> = {
+  401:
+    "the model is not there or not public; set HF_TOKEN to a token that may read it",
+  403: "the token may not read it; ask for access on the model's page",
+  404: "there is no directory and no model of this name and revision",
+};
+
+function downloadError({ id, revision, endpoint }: HubAccess, cause: unknown) {
+  const name = revision === "main" ? id : `${id}@${revision}`;
+  const start = `Cannot download model ${name} from ${endpoint}`;
+  if (cause instanceof HubApiError) {
+    const advice = STATUS_ADVICE[cause.statusCode];
+    return new Deno.errors.NotFound(
+      `${start}: ${advice ?? `the hub answered ${cause.statusCode}`}`,
+      { cause },
+    );
+  }
+  if (cause instanceof TypeError || typeof cause === "string") {
+    return new Error(
+      `${start}: the hub cannot be reached or stopped sending (what has arrived ` +
+        `is kept); set HF_ENDPOINT to a mirror, or copy the model to ` +
+        `${"$HF_HOME/hub"}, or give the path of a model directory`,
+      { cause: cause instanceof Error ? cause : new Error(cause) },
+    );
+  }
+  return new Error(start, { cause });
+}

@@ -1,0 +1,80 @@
+/**
+ * Trains the demo's three tokenizers on the corpus of demo_corpus.ts.
+ *
+ *     deno run --allow-read=out --allow-write=out tools/demo_tokenizers.ts [out/demo]
+ *
+ * reads `corpus/` and writes `tokenizers/{target,speeches,code}/`. The target's
+ * is SentencePiece-like, of the novel mostly; the sources' are byte-level with
+ * two different ideas of a word, so that the three cut the same text
+ * differently. Takes seconds, and gives the same bytes every time.
+ *
+ * @module
+ */
+import { saveTokenizer, trainTokenizer } from "./bpe_trainer.ts";
+import type { TrainerOptions } from "./bpe_trainer.ts";
+
+/** What a tokenizer learns on: a split, up to so many bytes, so many times. */
+interface Portion {
+  path: string;
+  bytes: number;
+  times: number;
+}
+
+/** The demo's tokenizers. */
+export const TOKENIZERS: Record<
+  string,
+  { options: TrainerOptions; portions: Portion[] }
+> = {
+  target: {
+    options: { kind: "sentencepiece", vocabSize: 8192 },
+    portions: [
+      { path: "novel/target-train", bytes: Infinity, times: 2 },
+      { path: "speeches/source-train", bytes: 1_000_000, times: 1 },
+      { path: "code/source-train", bytes: 600_000, times: 1 },
+    ],
+  },
+  speeches: {
+    options: { kind: "byte-level", vocabSize: 6000, words: "gpt2" },
+    portions: [
+      { path: "speeches/source-train", bytes: Infinity, times: 1 },
+      { path: "code/source-train", bytes: 300_000, times: 1 },
+    ],
+  },
+  code: {
+    options: { kind: "byte-level", vocabSize: 5000, words: "llama3" },
+    portions: [
+      { path: "code/source-train", bytes: Infinity, times: 1 },
+      { path: "speeches/source-train", bytes: 300_000, times: 1 },
+    ],
+  },
+};
+
+async function readPortion({ path, bytes, times }: Portion, corpus: string) {
+  const lines = (await Deno.readTextFile(`${corpus}/${path}.jsonl`)).split(
+    "\n",
+  );
+  const texts: string[] = [];
+  for (let size = 0; size < bytes && lines.length > 1;) {
+    const { text } = JSON.parse(lines.shift()!) as { text: string };
+    texts.push(text);
+    size += text.length;
+  }
+  return Array.from({ length: times }, () => texts).flat();
+}
+
+if (import.meta.main) {
+  const root = Deno.args[0] ?? "out/demo";
+  for (const [name, { options, portions }] of Object.entries(TOKENIZERS)) {
+    const texts = await Promise.all(
+      portions.map((portion) => readPortion(portion, `${root}/corpus`)),
+    );
+    const start = performance.now();
+    const trained = trainTokenizer(texts.flat(), options);
+    await saveTokenizer(`${root}/tokenizers/${name}`, trained);
+    const size = Object.keys(trained.tokenizer.model.vocab).length;
+    const seconds = ((performance.now() - start) / 1000).toFixed(1);
+    await Deno.stderr.write(
+      new TextEncoder().encode(`${name}: ${size} tokens in ${seconds} s\n`),
+    );
+  }
+}

@@ -1,0 +1,208 @@
+/**
+ * The plots of the notebooks, drawn without a browser.
+ *
+ * @module
+ */
+
+import * as Plot from "@observablehq/plot";
+import { parseHTML } from "linkedom";
+
+/** Words around a plot. */
+export interface Caption {
+  /** Above the plot. */
+  title: string;
+  /** Under the horizontal axis. */
+  x: string;
+  /** Beside the vertical axis. */
+  y: string;
+}
+
+/** A matrix to look at. */
+export interface Matrix {
+  /** Entries, `[rows.length, cols.length]`. */
+  values: ArrayLike<number>;
+  /** Names of the rows, from the top. */
+  rows: readonly string[];
+  /** Names of the columns, from the left. */
+  cols: readonly string[];
+}
+
+/** One point of a line or one bar of a group. */
+export interface Point {
+  /** The line it belongs to, or the bar's name within its group. */
+  series: string;
+  /** The place along the axis, or the group's name. */
+  x: number | string;
+  /** The value. */
+  y: number;
+}
+
+const FONT = { fontFamily: "system-ui, DejaVu Sans, sans-serif" };
+const CELL = 46;
+
+/**
+ * Draw a matrix with every entry written into its cell.
+ *
+ * @param matrix What to draw; names may repeat.
+ * @param caption Words around it.
+ * @param digits Decimals of the numbers; zeros stay blank. Defaults to 2.
+ * @returns HTML with one `<svg>`.
+ */
+export function heatMap(
+  { values, rows, cols }: Matrix,
+  caption: Caption,
+  digits = 2,
+): string {
+  const cells = Array.from(values, (value, index) => ({
+    value,
+    row: Math.floor(index / cols.length),
+    col: index % cols.length,
+  }));
+  const top = Math.max(...cells.map(({ value }) => value), Number.MIN_VALUE);
+  const written = (value: number) =>
+    value < 0.5 * 10 ** -digits ? "" : value.toFixed(digits);
+  return draw(caption, {
+    width: 130 + CELL * cols.length,
+    height: 110 + 30 * rows.length,
+    x: band(cols, caption.x, { tickRotate: -40 }),
+    y: band(rows, caption.y),
+    color: { type: "linear", scheme: "Blues", domain: [0, top * 1.15] },
+    marks: [
+      Plot.cell(cells, { x: "col", y: "row", fill: "value", inset: 0.5 }),
+      Plot.text(cells, {
+        x: "col",
+        y: "row",
+        text: ({ value }) => written(value),
+        fill: ({ value }) => value > 0.6 * top ? "white" : "black",
+      }),
+    ],
+  });
+}
+
+/**
+ * Draw lines, named above the plot.
+ *
+ * @param points The points of all lines, those of a line in order of x.
+ * @param caption Words around it.
+ * @returns HTML with one `<svg>`.
+ */
+export function lines(points: readonly Point[], caption: Caption): string {
+  return draw(caption, {
+    width: 680,
+    height: 300,
+    marginBottom: 40,
+    x: { label: caption.x },
+    y: { label: caption.y, grid: true, zero: false },
+    color: { ...colors(points), legend: true },
+    marks: [
+      Plot.lineY(points, { x: "x", y: "y", stroke: "series" }),
+    ],
+  });
+}
+
+/**
+ * Draw bars side by side in groups, each with its value above it.
+ *
+ * @param points One a bar; `x` names the group.
+ * @param caption Words around it.
+ * @returns HTML with one `<svg>`.
+ */
+export function bars(points: readonly Point[], caption: Caption): string {
+  const top = Math.max(...points.map(({ y }) => y));
+  return draw(caption, {
+    width: 760,
+    height: 320,
+    marginBottom: 90,
+    fx: { label: null, domain: [...new Set(points.map(({ x }) => x))] },
+    x: { label: null, domain: colors(points).domain!, tickRotate: -40 },
+    y: { label: caption.y, grid: true, domain: [0, 1.1 * top] },
+    color: colors(points),
+    marks: [
+      Plot.barY(points, { fx: "x", x: "series", y: "y", fill: "series" }),
+      Plot.text(points, {
+        fx: "x",
+        x: "series",
+        y: "y",
+        text: ({ y }) => y.toFixed(2),
+        dy: -6,
+      }),
+      Plot.ruleY([0]),
+    ],
+  });
+}
+
+/** A colour for every series, the same in every plot with the same series. */
+function colors(points: readonly Point[]): Plot.ScaleOptions {
+  const domain = [...new Set(points.map(({ series }) => series))];
+  return { type: "categorical", scheme: "Observable10", domain };
+}
+
+/** A categorical axis by index, so that equal names stay apart. */
+function band(
+  names: readonly string[],
+  label: string,
+  options: Plot.ScaleOptions = {},
+): Plot.ScaleOptions {
+  return {
+    type: "band",
+    domain: names.map((_, index) => index),
+    tickFormat: (index: number) => names[index]!,
+    label,
+    labelArrow: "none",
+    ...options,
+  };
+}
+
+function draw({ title }: Caption, options: Plot.PlotOptions): string {
+  const { document } = parseHTML(
+    "<!doctype html><html><body></body></html>",
+  ) as unknown as Pick<Plot.PlotOptions, "document">;
+  const figure = Plot.plot({
+    document,
+    marginLeft: 90,
+    marginBottom: 70,
+    style: { ...FONT, fontSize: "12px", overflow: "visible" },
+    ...options,
+  });
+  return `<div><p><b>${escape(title)}</b></p>${figure.outerHTML}</div>`;
+}
+
+/**
+ * Lay numbers and words out as a table.
+ *
+ * @param head Names of the columns.
+ * @param rows The cells, each row as long as the head.
+ * @returns HTML with one `<table>`.
+ */
+export function table(
+  head: readonly string[],
+  rows: readonly (readonly string[])[],
+): string {
+  const row = (cells: readonly string[], tag: string) =>
+    `<tr>${
+      cells.map((cell) => `<${tag}>${escape(cell)}</${tag}>`).join("")
+    }</tr>`;
+  return `<table><thead>${row(head, "th")}</thead><tbody>` +
+    rows.map((cells) => row(cells, "td")).join("") + "</tbody></table>";
+}
+
+/**
+ * Write a token so that one can see it: spaces as ␣, line ends as ⏎.
+ *
+ * @param bytes What the token stands for.
+ * @returns Its text, or its bytes in hexadecimal where they are no text.
+ */
+export function tokenLabel(bytes: Uint8Array): string {
+  const text = new TextDecoder().decode(bytes);
+  if (bytes.length === 0) return "∅";
+  if (text.includes("\ufffd")) {
+    return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join(
+      " ",
+    );
+  }
+  return text.replaceAll(" ", "␣").replaceAll("\n", "⏎").replaceAll("\t", "⇥");
+}
+
+function escape(text: string): string {
+  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
+}

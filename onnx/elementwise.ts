@@ -4,6 +4,11 @@ import type { Operations, OpType, Value } from "./tape.ts";
 /** An operand: a number takes the type of the value beside it. */
 export type Operand = Value | number;
 
+/** A function of one tensor that keeps its shape. */
+export type UnaryFunction = (x: Value) => Value;
+/** A function of two operands, one of them a value, that broadcasts. */
+export type BinaryFunction = (a: Operand, b: Operand) => Value;
+
 /** Operations of one operand and no attributes that keep type and shape. */
 type Unary =
   | "Neg"
@@ -54,12 +59,12 @@ export function broadcast(a: readonly Dim[], b: readonly Dim[]): Dim[] {
   });
 }
 
-function unary(op: Unary): (x: Value) => Value {
+function unary(op: Unary): UnaryFunction {
   return (x) => x.tape.record(op, [x], {} as Operations[OpType], [x])[0]!;
 }
 
-function binary(op: Binary | Comparison, type?: TensorType) {
-  return (a: Operand, b: Operand): Value => {
+function binary(op: Binary | Comparison, type?: TensorType): BinaryFunction {
+  return (a, b) => {
     const like = typeof a === "number" ? b as Value : a;
     const left = typeof a === "number" ? scalar(like, a) : a;
     const right = typeof b === "number" ? scalar(like, b) : b;
@@ -71,45 +76,45 @@ function binary(op: Binary | Comparison, type?: TensorType) {
 }
 
 /** a + b */
-export const add = binary("Add");
+export const add: BinaryFunction = binary("Add");
 /** a − b */
-export const sub = binary("Sub");
+export const sub: BinaryFunction = binary("Sub");
 /** a · b */
-export const mul = binary("Mul");
+export const mul: BinaryFunction = binary("Mul");
 /** a / b */
-export const div = binary("Div");
+export const div: BinaryFunction = binary("Div");
 /** a ∧ b */
-export const and = binary("And");
+export const and: BinaryFunction = binary("And");
 /** a = b */
-export const equal = binary("Equal", "bool");
+export const equal: BinaryFunction = binary("Equal", "bool");
 /** a < b */
-export const less = binary("Less", "bool");
+export const less: BinaryFunction = binary("Less", "bool");
 /** a ≤ b */
-export const lessOrEqual = binary("LessOrEqual", "bool");
+export const lessOrEqual: BinaryFunction = binary("LessOrEqual", "bool");
 /** −x */
-export const neg = unary("Neg");
+export const neg: UnaryFunction = unary("Neg");
 /** 1 / x */
-export const reciprocal = unary("Reciprocal");
+export const reciprocal: UnaryFunction = unary("Reciprocal");
 /** √x */
-export const sqrt = unary("Sqrt");
+export const sqrt: UnaryFunction = unary("Sqrt");
 /** eˣ */
-export const exp = unary("Exp");
+export const exp: UnaryFunction = unary("Exp");
 /** ln x */
-export const log = unary("Log");
+export const log: UnaryFunction = unary("Log");
 /** sin x */
-export const sin = unary("Sin");
+export const sin: UnaryFunction = unary("Sin");
 /** cos x */
-export const cos = unary("Cos");
+export const cos: UnaryFunction = unary("Cos");
 /** tanh x */
-export const tanh = unary("Tanh");
+export const tanh: UnaryFunction = unary("Tanh");
 /** 2/√π ∫₀ˣ e^(−t²) dt */
-export const erf = unary("Erf");
+export const erf: UnaryFunction = unary("Erf");
 /** 1 / (1 + e⁻ˣ) */
-export const sigmoid = unary("Sigmoid");
+export const sigmoid: UnaryFunction = unary("Sigmoid");
 /** max(x, 0) */
-export const relu = unary("Relu");
+export const relu: UnaryFunction = unary("Relu");
 /** The nearest integer, ties to even. */
-export const round = unary("Round");
+export const round: UnaryFunction = unary("Round");
 
 /**
  * The Gaussian error linear unit.

@@ -53,8 +53,11 @@ export function matmul(a: Value, b: Value): Value {
   return a.tape.record("MatMul", [a, b], {}, [{ type: a.type, shape }])[0]!;
 }
 
-function reduction(op: "ReduceSum" | "ReduceMean" | "ReduceMax") {
-  return (x: Value, axes: readonly number[]): Value => {
+/** A function of a tensor and the axes it goes over. */
+export type Reduction = (x: Value, axes: readonly number[]) => Value;
+
+function reduction(op: "ReduceSum" | "ReduceMean" | "ReduceMax"): Reduction {
+  return (x, axes) => {
     if (axes.length === 0) return x;
     const inputs = [x, x.tape.constant("int64", [axes.length], axes)];
     const reduced = new Set(
@@ -69,11 +72,11 @@ function reduction(op: "ReduceSum" | "ReduceMean" | "ReduceMax") {
 }
 
 /** Sum over axes, each kept with size 1. */
-export const reduceSum = reduction("ReduceSum");
+export const reduceSum: Reduction = reduction("ReduceSum");
 /** Mean over axes, each kept with size 1. */
-export const reduceMean = reduction("ReduceMean");
+export const reduceMean: Reduction = reduction("ReduceMean");
 /** Maximum over axes, each kept with size 1. */
-export const reduceMax = reduction("ReduceMax");
+export const reduceMax: Reduction = reduction("ReduceMax");
 
 /**
  * eˣ / Σ eˣ over the last axis.

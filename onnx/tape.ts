@@ -10,7 +10,7 @@ import type {
 } from "./model.ts";
 
 /** No attributes. */
-type None = Record<never, never>;
+export type None = Record<never, never>;
 
 /** The attributes of every operation a graph may hold, by ONNX's name. */
 export interface Operations {
@@ -131,6 +131,9 @@ export interface Recorded<Op extends OpType = OpType> {
   readonly attributes: Operations[Op];
 }
 
+/** Element types that a constant may have. */
+export type ConstantType = Exclude<TensorType, "bfloat16">;
+
 /** The array of an element type's entries. */
 const ARRAYS = {
   float32: Float32Array,
@@ -212,7 +215,7 @@ export class Tape {
    * @returns The constant.
    */
   constant(
-    type: keyof typeof ARRAYS | "float16",
+    type: ConstantType,
     shape: readonly number[],
     entries: ArrayLike<number>,
   ): Value {
@@ -327,7 +330,7 @@ export class Tape {
 }
 
 function encodeEntries(
-  type: keyof typeof ARRAYS | "float16",
+  type: ConstantType,
   entries: ArrayLike<number>,
 ): Uint8Array {
   const numbers = Array.from(entries);

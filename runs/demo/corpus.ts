@@ -1,10 +1,8 @@
 /**
  * Collects the demo's text from installed npm packages and splits it.
  *
- *     deno run --allow-read --allow-write=out tools/demo_corpus.ts [out/demo/corpus]
- *
- * writes `<domain>/<split>.jsonl`, one document a line, with the fields `text`
- * and `id`. Three domains: `speeches` (source A's), `novel` (the target's home)
+ * {@linkcode writeCorpus} writes `<domain>/<split>.jsonl`, one document a line,
+ * with the fields `text` and `id`. Three domains: `speeches` (source A's), `novel` (the target's home)
  * and `code` (source B's: declarations, sources and their documentation).
  *
  * | split | who may see it |
@@ -27,6 +25,7 @@
  * @module
  */
 import { createHash } from "node:crypto";
+import { pathToFileURL } from "node:url";
 
 /** One document: what it is called, and its text. */
 export interface Document {
@@ -65,7 +64,7 @@ const DOCUMENT_CHARACTERS = 1000;
 const UNIT_CHARACTERS = 60;
 
 const HELD_OUT = { test: 90_000, validation: 90_000, fusion: 90_000 };
-const PACKAGES = new URL("../node_modules/", import.meta.url);
+const PACKAGES = new URL("../../node_modules/", import.meta.url);
 
 /** The demo's domains. */
 export const DOMAINS = {
@@ -245,30 +244,43 @@ function cleaned(text: string): string {
     .replace(/\n\/\/# sourceMappingURL=.*/g, "");
 }
 
+/**
+ * Write every split of every domain, unless it is all there.
+ *
+ * @param out Directory of the corpus.
+ */
+export async function writeCorpus(out: string): Promise<void> {
+  for (const [name, { read, budgets }] of Object.entries(DOMAINS)) {
+    if (await isDirectory(pathToFileURL(`${out}/${name}`))) continue;
+    const partial = `${out}/${name}.part`;
+    await writeSplits(partial, splitDocuments(await read(), budgets));
+    await Deno.rename(partial, `${out}/${name}`);
+  }
+}
+
+/**
+ * One split of every domain that has it.
+ *
+ * @param out Directory of the corpus.
+ * @param split Which.
+ * @returns Paths by domain, in the order of {@linkcode DOMAINS}.
+ */
+export function filesOf(out: string, split: Split): Record<string, string> {
+  const names = Object.keys(DOMAINS) as (keyof typeof DOMAINS)[];
+  return Object.fromEntries(
+    names.filter((name) => DOMAINS[name].budgets[split] > 0)
+      .map((name) => [name, `${out}/${name}/${split}.jsonl`]),
+  );
+}
+
 async function writeSplits(
   directory: string,
   splits: Record<Split, Document[]>,
-): Promise<string> {
+): Promise<void> {
   await Deno.mkdir(directory, { recursive: true });
-  const sizes: string[] = [];
   for (const split of SPLITS) {
     if (splits[split].length === 0) continue;
     const lines = splits[split].map((each) => JSON.stringify(each) + "\n");
     await Deno.writeTextFile(`${directory}/${split}.jsonl`, lines.join(""));
-    const bytes = splits[split].reduce(
-      (sum, { text }) => sum + new TextEncoder().encode(text).length,
-      0,
-    );
-    sizes.push(`${split} ${bytes} bytes in ${splits[split].length} documents`);
-  }
-  return `${directory}: ${sizes.join(", ")}\n`;
-}
-
-if (import.meta.main) {
-  const out = Deno.args[0] ?? "out/demo/corpus";
-  for (const [name, { read, budgets }] of Object.entries(DOMAINS)) {
-    const splits = splitDocuments(await read(), budgets);
-    const report = await writeSplits(`${out}/${name}`, splits);
-    await Deno.stderr.write(new TextEncoder().encode(report));
   }
 }

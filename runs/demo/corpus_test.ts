@@ -6,7 +6,7 @@ import {
   splitDocuments,
   SPLITS,
   unitsOf,
-} from "./demo_corpus.ts";
+} from "./corpus.ts";
 
 Deno.test("unitsOf() loses nothing", () => {
   const text = fc.string({ unit: fc.constantFrom(..."ab .\n!?;é".split("")) });

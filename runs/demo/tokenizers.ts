@@ -1,17 +1,12 @@
 /**
- * Trains the demo's three tokenizers on the corpus of demo_corpus.ts.
- *
- *     deno run --allow-read=out --allow-write=out tools/demo_tokenizers.ts [out/demo]
- *
- * reads `corpus/` and writes `tokenizers/{target,speeches,code}/`. The target's
- * is SentencePiece-like, of the novel mostly; the sources' are byte-level with
+ * Trains the demo's three tokenizers on its corpus. The target's is SentencePiece-like, of the novel mostly; the sources' are byte-level with
  * two different ideas of a word, so that the three cut the same text
  * differently. Takes seconds, and gives the same bytes every time.
  *
  * @module
  */
-import { saveTokenizer, trainTokenizer } from "./bpe_trainer.ts";
-import type { TrainerOptions } from "./bpe_trainer.ts";
+import { saveTokenizer, trainTokenizer } from "#/tools/bpe_trainer.ts";
+import type { TrainerOptions } from "#/tools/bpe_trainer.ts";
 
 /** What a tokenizer learns on: a split, up to so many bytes, so many times. */
 interface Portion {
@@ -62,19 +57,23 @@ async function readPortion({ path, bytes, times }: Portion, corpus: string) {
   return Array.from({ length: times }, () => texts).flat();
 }
 
-if (import.meta.main) {
-  const root = Deno.args[0] ?? "out/demo";
+/**
+ * Train the tokenizers and write `{target,speeches,code}/tokenizer.json`.
+ *
+ * @param corpus Directory of the corpus.
+ * @param out Directory of the tokenizers.
+ */
+export async function trainTokenizers(
+  corpus: string,
+  out: string,
+): Promise<void> {
   for (const [name, { options, portions }] of Object.entries(TOKENIZERS)) {
     const texts = await Promise.all(
-      portions.map((portion) => readPortion(portion, `${root}/corpus`)),
+      portions.map((portion) => readPortion(portion, corpus)),
     );
-    const start = performance.now();
-    const trained = trainTokenizer(texts.flat(), options);
-    await saveTokenizer(`${root}/tokenizers/${name}`, trained);
-    const size = Object.keys(trained.tokenizer.model.vocab).length;
-    const seconds = ((performance.now() - start) / 1000).toFixed(1);
-    await Deno.stderr.write(
-      new TextEncoder().encode(`${name}: ${size} tokens in ${seconds} s\n`),
+    await saveTokenizer(
+      `${out}/${name}`,
+      trainTokenizer(texts.flat(), options),
     );
   }
 }

@@ -8,12 +8,13 @@ export type KernelArray =
 
 /**
  * One storage buffer of a kernel, in binding order: an input, an input that
- * every item reads whole, or an f32 output.
+ * every item reads whole, or an f32 output, zero at first. A `scratch` output
+ * stays on the device: it hands values from one pass to the next.
  */
 export type Binding =
   | KernelArray
   | { readonly shared: KernelArray }
-  | { readonly length: number };
+  | { readonly length: number; readonly scratch?: boolean };
 
 /** What one call of a kernel needs. */
 export interface Dispatch {
@@ -33,6 +34,11 @@ export interface Dispatch {
   items: number;
   /** How many of them one workgroup solves. Defaults to 1. */
   itemsPerWorkgroup?: number;
+  /**
+   * How often to dispatch, on the same buffers: long loops are cut into passes,
+   * as drivers stop a shader that runs for too long. Defaults to 1.
+   */
+  passes?: number;
 }
 
 /** Limits worth more than the default; asked for as far as the adapter goes. */
@@ -76,7 +82,7 @@ export async function requestDevice(): Promise<GPUDevice | undefined> {
  *
  * @param device Where to run.
  * @param dispatch The kernel and its bindings.
- * @returns One array per output binding, in binding order.
+ * @returns One array per output binding that is not scratch, in binding order.
  * @throws {RangeError} If a binding does not divide into the items, or one item
  * is larger than a binding may be.
  * @throws {Error} If WebGPU rejects the shader or its bindings.
@@ -86,7 +92,7 @@ export async function run(
   dispatch: Dispatch,
 ): Promise<Float32Array<ArrayBuffer>[]> {
   const { label, bindings, items } = dispatch;
-  const outputs = bindings.filter(isOutput)
+  const outputs = bindings.filter(isReturned)
     .map((binding) => new Float32Array(lengthOf(binding)));
   if (items === 0) return outputs;
 
@@ -152,7 +158,7 @@ function submit(
   device: GPUDevice,
   pool: BufferPool,
   pipeline: GPUComputePipeline,
-  { label, bindings, items, itemsPerWorkgroup = 1 }: Dispatch,
+  { label, bindings, items, itemsPerWorkgroup = 1, passes = 1 }: Dispatch,
   { first, count }: Chunk,
 ): Readback[] {
   const commands = device.createCommandEncoder({ label });
@@ -161,6 +167,7 @@ function submit(
     const bytes = data?.byteLength ?? lengthOf(binding) / items * count * 4;
     const buffer = pool.acquire(bytes, STORAGE, label);
     if (data) device.queue.writeBuffer(buffer, 0, data);
+    else commands.clearBuffer(buffer, 0, bytes);
     return { buffer, size: bytes };
   });
 
@@ -174,12 +181,14 @@ function submit(
       entries: resources.map((resource, binding) => ({ binding, resource })),
     }),
   );
-  pass.dispatchWorkgroups(Math.ceil(count / itemsPerWorkgroup));
+  for (let i = 0; i < passes; i++) {
+    pass.dispatchWorkgroups(Math.ceil(count / itemsPerWorkgroup));
+  }
   pass.end();
 
   const readbacks: Readback[] = [];
   bindings.forEach((binding, index) => {
-    if (!isOutput(binding)) return;
+    if (!isReturned(binding)) return;
     const { buffer: source, size: bytes } = resources[index]!;
     const buffer = pool.acquire(bytes, READBACK, label);
     commands.copyBufferToBuffer(source, 0, buffer, 0, bytes);
@@ -260,8 +269,9 @@ function lengthOf(binding: Binding): number {
   return "shared" in binding ? binding.shared.length : binding.length;
 }
 
-function isOutput(binding: Binding): boolean {
-  return !ArrayBuffer.isView(binding) && !("shared" in binding);
+function isReturned(binding: Binding): boolean {
+  if (ArrayBuffer.isView(binding) || "shared" in binding) return false;
+  return !("scratch" in binding && binding.scratch);
 }
 
 function cacheOf(device: GPUDevice): DeviceCache {

@@ -6,4 +6,23 @@
  * @module
  */
 
-export * from "./device.ts";
+export {
+  type Binding,
+  type Dispatch,
+  type KernelArray,
+  requestDevice,
+  run,
+} from "./device.ts";
+export {
+  sinkhornCpu,
+  sinkhornDefaults,
+  type SinkhornOptions,
+  type SinkhornOutput,
+  type TransportProblems,
+} from "./sinkhorn/sinkhorn_cpu.ts";
+export { sinkhornScaling } from "./sinkhorn/sinkhorn_scaling.ts";
+export { fitsSinkhorn, MAX_POINTS, sinkhorn } from "./sinkhorn/sinkhorn.ts";
+export { editDistance } from "./edit_distance/edit_distance.ts";
+export * from "./losses/mod.ts";
+export * from "./adamw/adamw.ts";
+export * from "./adamw/adamw_cpu.ts";

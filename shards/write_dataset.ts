@@ -69,8 +69,8 @@ export interface WrittenDataset {
  * with the shards of a run that was not killed.
  *
  * @param plan What to write, and where.
- * @param produce The rows of a split, from row `resume.rows` on; not called for
- * a split whose rows are all there.
+ * @param produce The rows of a split, from row `resume.rows` on; where all
+ * are there, it is called only if `plan.metadata` is a function.
  * @param tokensOf Tokens of a row, for the manifest. Defaults to none.
  * @returns The manifest, and whether the dataset was there already.
  * @throws {Error} If the directory holds something else: other options, other
@@ -95,7 +95,9 @@ export async function writeDataset<Row>(
       rowsPerShard: plan.rowsPerShard ?? Infinity,
       bytesPerShard: plan.bytesPerShard ?? 64 * 2 ** 20,
     });
-    await fill(writer, split, produce);
+    if (!writer.ended || typeof plan.metadata === "function") {
+      await fill(writer, split, produce);
+    }
     writer.finish(split, canonicalJson(identity));
     splits[split] = writer.rows;
     tokens += writer.tokens;
@@ -134,7 +136,6 @@ async function fill<Row>(
   split: string,
   produce: (resume: Resume) => AsyncIterable<Row> | Iterable<Row>,
 ): Promise<void> {
-  if (writer.ended) return;
   try {
     for await (const row of produce({ rows: writer.rows, split })) {
       writer.append(row);

@@ -1,0 +1,186 @@
+import { basename, resolve } from "node:path";
+import { object } from "@optique/core/constructs";
+import { message } from "@optique/core/message";
+import { withDefault } from "@optique/core/modifiers";
+import { option } from "@optique/core/primitives";
+import { integer, string } from "@optique/core/valueparser";
+import {
+  datasets,
+  type PackedRow,
+  readManifest,
+  readRows,
+  writeDataset,
+} from "#/shards/mod.ts";
+import {
+  type Command,
+  defineCommand,
+  list,
+  type Report,
+  runCommand,
+} from "#/stages/command.ts";
+import { TARGET } from "#/stages/pack/join_blocks.ts";
+import { pack, type PackCounts } from "#/stages/pack/pack.ts";
+import { Progress } from "#/stages/progress.ts";
+
+const directory = string({ metavar: "DIR" });
+
+const flags = object("Pack", {
+  representations: option("--target-representations", directory, {
+    description: message`The target's representations`,
+  }),
+  aligned: list(
+    option("--aligned", directory, {
+      description: message`Aligned rows of a source`,
+    }),
+    0,
+  ),
+  out: option("--out", directory, {
+    description: message`Where the packed rows go`,
+  }),
+  length: withDefault(
+    option("--length", integer({ min: 2, metavar: "N" }), {
+      description: message`Positions of a row`,
+    }),
+    2048,
+  ),
+  filterNan: withDefault(
+    option("--filter-nan", {
+      description: message`Leave out blocks with a NaN instead of failing`,
+    }),
+    false,
+  ),
+});
+
+/** `pta pack`: blocks of the target and its sources → training rows. */
+export const command: Command = defineCommand(
+  "pack",
+  "Pack blocks and what their teachers say about them into training rows",
+  flags,
+  packDatasets,
+);
+
+interface Flags {
+  representations: string;
+  aligned: readonly string[];
+  out: string;
+  length: number;
+  filterNan: boolean;
+}
+
+async function packDatasets(
+  { representations, aligned, out, length, filterNan }: Flags,
+): Promise<Report> {
+  const { splits } = await readManifest(representations);
+  const sources = await sourceNames(aligned);
+  const counts: Record<string, PackCounts> = {};
+  const teachers: Record<string, number> = {};
+  const { manifest, skipped } = await writeDataset({
+    out,
+    stage: "pack",
+    options: { length, filterNan, teachers: [TARGET, ...sources.keys()] },
+    inputs: {
+      representations,
+      ...Object.fromEntries(sources),
+    },
+    schema: datasets.packed([TARGET, ...sources.keys()]),
+    ...(Object.keys(splits).join() !== "train" && {
+      splits: Object.keys(splits),
+    }),
+    metadata: () => ({ length, teachers, ...totals(counts) }),
+  }, ({ rows, split }) => {
+    const packed = pack(
+      counted(
+        readRows(representations, datasets.representations, { split }),
+        splits[split]!,
+      ),
+      [...sources].map(([name, directory]) => ({
+        name,
+        rows: readRows(directory, datasets.aligned, { split }),
+      })),
+      { length, filterNan },
+      counts[split] = { blocks: 0, dropped: 0, bytes: 0 },
+    );
+    return withoutFirst(rows, packed, teachers);
+  }, tokensOf);
+  const { blocks, dropped } = manifest.metadata as unknown as PackCounts;
+  return {
+    text: `${out}: ${blocks} blocks, ${manifest.tokens} tokens in ` +
+      `${manifest.rows} rows of ${length}` +
+      (dropped ? `, ${dropped} blocks with a NaN left out` : "") +
+      (skipped ? " (complete already)" : ""),
+    lines: [{
+      out,
+      rows: manifest.rows,
+      tokens: manifest.tokens,
+      blocks,
+      dropped,
+      skipped,
+    }],
+  };
+}
+
+/** Sources by name, in the order given: what `align` calls them, else the directory's name. */
+async function sourceNames(
+  directories: readonly string[],
+): Promise<Map<string, string>> {
+  const sources = new Map<string, string>();
+  for (const directory of directories) {
+    const { metadata } = await readManifest(directory);
+    const name = typeof metadata?.source === "string"
+      ? metadata.source
+      : basename(resolve(directory));
+    const other = name === TARGET
+      ? "the target's own distributions"
+      : sources.get(name);
+    if (other) {
+      throw new RangeError(
+        `Cannot pack ${directory}: its source is called ${name}, expected ` +
+          `another name than that of ${other}`,
+      );
+    }
+    sources.set(name, directory);
+  }
+  return sources;
+}
+
+async function* counted<Row>(
+  rows: AsyncIterable<Row>,
+  total: number,
+): AsyncGenerator<Row> {
+  using progress = new Progress("pack", total, "blocks");
+  for await (const row of rows) {
+    yield row;
+    progress.advance(1);
+  }
+}
+
+/** Which block lands where depends on all before it, so a resumed run packs them again. */
+async function* withoutFirst(
+  count: number,
+  rows: AsyncIterable<PackedRow>,
+  teachers: Record<string, number>,
+): AsyncGenerator<PackedRow> {
+  for await (const row of rows) {
+    for (const [name, { topK }] of Object.entries(row.teachers)) {
+      teachers[name] = topK;
+    }
+    if (count-- <= 0) yield row;
+  }
+}
+
+function totals(counts: Record<string, PackCounts>) {
+  const splits = Object.entries(counts);
+  return {
+    blocks: splits.reduce((sum, [, { blocks }]) => sum + blocks, 0),
+    dropped: splits.reduce((sum, [, { dropped }]) => sum + dropped, 0),
+    bytes: Object.fromEntries(
+      splits.map(([split, { bytes }]) => [split, bytes]),
+    ),
+  };
+}
+
+function tokensOf({ document }: PackedRow): number {
+  return document.reduce((sum, id) => sum + (id >= 0 ? 1 : 0), 0);
+}
+
+if (import.meta.main) await runCommand(command);

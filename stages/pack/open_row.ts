@@ -1,0 +1,92 @@
+import type { PackedRow, PackedTeacher } from "#/shards/mod.ts";
+
+/** One teacher's word on one block of T positions. */
+export interface BlockTeacher {
+  /** K. */
+  topK: number;
+  /** `[T, K]`. */
+  topkIds: Int32Array;
+  /** `[T, K]`. */
+  topkLogprobs: Float32Array;
+  /** `[T]`. */
+  weight: Float32Array;
+  /** Of the whole block. */
+  bitsPerByte: number;
+}
+
+/** A block and all that is said about it. */
+export interface Block {
+  /** Named in errors. */
+  id: string;
+  /** `[T]`. */
+  inputIds: Int32Array;
+  /** UTF-8 bytes of its text. */
+  bytes: number;
+  /** By name: `target`, and each source. */
+  teachers: ReadonlyMap<string, BlockTeacher>;
+}
+
+/** A training row that may still take blocks. */
+export class OpenRow {
+  /** The row; what is not taken yet is padding. */
+  readonly row: PackedRow;
+  #taken = 0;
+  #blocks = 0;
+
+  /**
+   * Start with padding.
+   *
+   * @param length L.
+   * @param teachers Name and K of every teacher.
+   */
+  constructor(length: number, teachers: ReadonlyMap<string, number>) {
+    this.row = {
+      inputIds: new Int32Array(length),
+      labels: new Int32Array(length).fill(-100),
+      document: new Int32Array(length).fill(-1),
+      position: new Int32Array(length),
+      teachers: Object.fromEntries(
+        [...teachers].map(([name, topK]) => [name, silence(length, topK)]),
+      ),
+    };
+  }
+
+  /** Positions that are still free. */
+  get room(): number {
+    return this.row.inputIds.length - this.#taken;
+  }
+
+  /**
+   * Put a block behind those that are there.
+   *
+   * @param block A block that fits.
+   */
+  add({ inputIds, teachers }: Block): void {
+    const { row } = this;
+    const start = this.#taken;
+    const end = start + inputIds.length;
+    row.inputIds.set(inputIds, start);
+    row.labels.set(inputIds.subarray(1), start);
+    row.document.fill(this.#blocks, start, end);
+    for (let at = start; at < end; at++) row.position[at] = at - start;
+    for (const [name, said] of teachers) {
+      const teacher = row.teachers[name]!;
+      teacher.topkIds.set(said.topkIds, start * said.topK);
+      teacher.topkLogprobs.set(said.topkLogprobs, start * said.topK);
+      teacher.weight.set(said.weight, start);
+      teacher.bitsPerByte.fill(said.bitsPerByte, start, end);
+    }
+    this.#taken = end;
+    this.#blocks++;
+  }
+}
+
+function silence(length: number, topK: number): PackedTeacher {
+  return {
+    topK,
+    topkIds: new Int32Array(length * topK).fill(-1),
+    topkLogprobs: new Float32Array(length * topK).fill(-Infinity),
+    weight: new Float32Array(length),
+    bitsPerByte: new Float32Array(length),
+  };
+}

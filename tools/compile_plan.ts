@@ -14,7 +14,6 @@ export interface CompilePlan {
 export const platforms: Readonly<Record<string, string>> = {
   "x86_64-unknown-linux-gnu": "linux/x64",
   "aarch64-unknown-linux-gnu": "linux/arm64",
-  "x86_64-apple-darwin": "darwin/x64",
   "aarch64-apple-darwin": "darwin/arm64",
   "x86_64-pc-windows-msvc": "win32/x64",
   "aarch64-pc-windows-msvc": "win32/arm64",
@@ -130,16 +129,26 @@ function reach(
   for (const next of packages[id].dependencies) reach(next, packages, used);
 }
 
-/** Files a module names by `new URL("./…", import.meta.url)`. */
+/**
+ * Files a module names by `new URL("./…", import.meta.url)`; of a template, the
+ * directory before its first expression.
+ */
 async function namedFiles(root: string, module: string): Promise<string[]> {
   const code = await Deno.readTextFile(module);
   const named = code.matchAll(
-    /new URL\(\s*"(\.\.?\/[^"]+)",\s*import\.meta\.url,?\s*\)/g,
+    /new URL\(\s*["`](\.\.?\/[^"`]+)["`],\s*import\.meta\.url,?\s*\)/g,
   );
-  const paths = [...named].map(([, path]) =>
-    relative(root, join(dirname(module), path!))
-  );
-  return await existing(root, paths.filter((path) => !path.startsWith("..")));
+  const paths = [...named].map(([, path]) => {
+    const fixed = path!.replace(/[^/]*\$\{.*/, "");
+    return relative(root, join(dirname(module), fixed));
+  });
+  return await existing(root, paths.filter(isShipped));
+}
+
+/** Packages are embedded by the module graph; the rest lies in the project. */
+function isShipped(path: string): boolean {
+  return path !== "" && !path.startsWith("..") &&
+    !path.startsWith("node_modules");
 }
 
 function otherPlatforms(

@@ -23,6 +23,11 @@ export {
 export { sinkhornScaling } from "./sinkhorn/sinkhorn_scaling.ts";
 export { fitsSinkhorn, MAX_POINTS, sinkhorn } from "./sinkhorn/sinkhorn.ts";
 export { editDistance } from "./edit_distance/edit_distance.ts";
+export {
+  bytesKey,
+  type Nearest,
+  NearestBytes,
+} from "./edit_distance/nearest_bytes.ts";
 export * from "./losses/mod.ts";
 export * from "./adamw/adamw.ts";
 export * from "./adamw/adamw_cpu.ts";

@@ -23,18 +23,24 @@ export function shapeTensor(tape: Tape, shape: readonly Dim[]): Value {
  * The same elements, row-major, in another shape.
  *
  * @param x Any shape.
- * @param shape The new one; of the symbols that no value has yet at most one.
+ * @param shape The new one; at most one of its symbols may be new.
  * @returns Of that shape.
  */
 export function reshape(x: Value, shape: readonly Dim[]): Value {
   if (String(shape) === String(x.shape)) return x;
-  // One symbol may be left to the runtime: no size has to be read for it.
-  const symbols = shape.filter((dim) => typeof dim === "string");
-  const target = symbols.length === 1
-    ? shape.map((dim) => typeof dim === "string" ? -1 : dim)
-    : shape;
-  const inputs = [x, shapeTensor(x.tape, target)];
+  const inputs = [x, shapeTensor(x.tape, reshapeTarget(x, shape))];
   return x.tape.record("Reshape", inputs, {}, [{ type: x.type, shape }])[0]!;
+}
+
+/** ONNX's 0 keeps an axis, one -1 is left to the runtime: sizes then need not be read. */
+function reshapeTarget(x: Value, shape: readonly Dim[]): Dim[] {
+  const target = shape.map((dim, axis) =>
+    typeof dim === "string" && dim === x.shape[axis] ? 0 : dim
+  );
+  const symbols = target.filter((dim) => typeof dim === "string");
+  const inferred = symbols.find((dim) => !x.tape.hasSize(dim)) ??
+    (symbols.length === 1 ? symbols[0] : undefined);
+  return target.map((dim) => dim === inferred ? -1 : dim);
 }
 
 /**

@@ -241,6 +241,16 @@ export class Tape {
   }
 
   /**
+   * Whether some value has a size, so that {@linkcode Tape.size} can read it.
+   *
+   * @param symbol Its name.
+   * @returns False for a symbol never seen.
+   */
+  hasSize(symbol: string): boolean {
+    return this.#sizes.has(symbol);
+  }
+
+  /**
    * A size, read when the graph runs.
    *
    * @param dim A number or a symbol that some value's shape holds.

@@ -1,0 +1,33 @@
+import { Config } from "./config.ts";
+import type { Architecture, Description } from "./description.ts";
+import { llama, mistral } from "./llama.ts";
+
+/** Architectures by config.json's `model_type`. */
+export const architectures: Readonly<Record<string, Architecture>> = {
+  llama,
+  mistral,
+};
+
+/** A model's description and the family it is of. */
+export interface Model extends Description {
+  /** Its family. */
+  readonly architecture: Architecture;
+}
+
+/**
+ * Read a model's config.
+ *
+ * @param config config.json, verbatim.
+ * @returns The model's description.
+ * @throws {RangeError} If its model_type is not in the table, or a field has a
+ * value that is not supported.
+ */
+export function describeModel(config: Record<string, unknown>): Model {
+  const fields = new Config(config);
+  const names = Object.keys(architectures);
+  const architecture = architectures[String(config.model_type)];
+  if (!architecture) {
+    throw fields.error("model_type", `one of ${names.join(", ")}`);
+  }
+  return { ...architecture.describe(fields), architecture };
+}

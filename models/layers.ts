@@ -1,0 +1,214 @@
+import {
+  add,
+  cast,
+  cos,
+  gather,
+  gelu,
+  gemm,
+  layerNorm,
+  matmul,
+  mul,
+  relu,
+  reshape,
+  rotaryEmbedding,
+  round,
+  sigmoid,
+  sin,
+  softmax,
+  sub,
+  transpose,
+  transposeLast,
+  type Value,
+} from "#/onnx/mod.ts";
+import type { Trace, WeightKind } from "./trace.ts";
+
+/** Activation functions by the names that config.json gives them. */
+export const ACTIVATIONS = {
+  silu: (x: Value) => mul(x, sigmoid(x)),
+  swish: (x: Value) => mul(x, sigmoid(x)),
+  gelu: (x: Value) => gelu(x, "none"),
+  gelu_new: (x: Value) => gelu(x, "tanh"),
+  gelu_fast: (x: Value) => gelu(x, "tanh"),
+  gelu_pytorch_tanh: (x: Value) => gelu(x, "tanh"),
+  quick_gelu: (x: Value) => mul(x, sigmoid(mul(x, 1.702))),
+  relu: (x: Value) => relu(x),
+} satisfies Record<string, (x: Value) => Value>;
+
+/** An activation's name. */
+export type Activation = keyof typeof ACTIVATIONS;
+
+/** Names of all activations. */
+export const ACTIVATION_NAMES = Object.keys(ACTIVATIONS) as Activation[];
+
+/**
+ * Rows of an embedding table.
+ *
+ * @param trace The pass.
+ * @param name The table's name.
+ * @param shape `[V, D]`.
+ * @param ids int64 `[N]`.
+ * @returns f32 `[N, D]`.
+ */
+export function embedding(
+  trace: Trace,
+  name: string,
+  shape: readonly [number, number],
+  ids: Value,
+): Value {
+  return cast(gather(trace.storedWeight(name, shape), ids), "float32");
+}
+
+/** What {@linkcode linear} needs to know. */
+export interface LinearOptions {
+  /** Features in and out. */
+  size: readonly [number, number];
+  /** Whether `name.bias` is added. */
+  bias: boolean;
+  /** How the weight starts. */
+  kind?: WeightKind;
+  /** Whether the weight is stored `[in, out]` (GPT-2's Conv1D), not `[out, in]`. */
+  isTransposed?: boolean;
+}
+
+/**
+ * x Wᵀ + b.
+ *
+ * @param trace The pass.
+ * @param x `[N, in]`.
+ * @param name Prefix of `.weight` and `.bias`.
+ * @param options See {@linkcode LinearOptions}.
+ * @returns `[N, out]`.
+ */
+export function linear(
+  trace: Trace,
+  x: Value,
+  name: string,
+  { size: [input, output], bias, kind, isTransposed = false }: LinearOptions,
+): Value {
+  const shape = isTransposed ? [input, output] : [output, input];
+  return gemm(x, trace.weight(`${name}.weight`, shape, kind), {
+    transB: !isTransposed,
+    bias: bias ? trace.weight(`${name}.bias`, [output], "zeros") : undefined,
+  });
+}
+
+/**
+ * Layer normalization by `name.weight` and `name.bias`.
+ *
+ * @param trace The pass.
+ * @param x `[N, D]`.
+ * @param name Prefix of the weights.
+ * @param options D, epsilon, and whether there is a bias.
+ * @returns `[N, D]`.
+ */
+export function normalize(
+  trace: Trace,
+  x: Value,
+  name: string,
+  options: { size: number; epsilon: number; bias: boolean },
+): Value {
+  const weight = trace.weight(`${name}.weight`, [options.size], "ones");
+  const bias = options.bias
+    ? trace.weight(`${name}.bias`, [options.size], "zeros")
+    : undefined;
+  return layerNorm(x, weight, options.epsilon, bias);
+}
+
+/**
+ * Rotary position embedding.
+ *
+ * @param trace The pass.
+ * @param x `[N, H · D]`.
+ * @param heads H.
+ * @param frequencies Angle per position of each pair, R / 2 of them; the first R
+ * features of a head are turned.
+ * @returns `[N, H · D]`.
+ */
+export function rotate(
+  trace: Trace,
+  x: Value,
+  heads: number,
+  frequencies: readonly number[],
+): Value {
+  const angles = trace.tape.once(
+    `angles ${frequencies}`,
+    () => rotaryAngles(trace, frequencies),
+  );
+  const turn = (f: typeof cos, name: string) =>
+    trace.tape.once(`${name} ${angles.name}`, () => f(angles));
+  const features = x.shape[1]!;
+  const stacked = reshape(x, ["B", "T", features]);
+  const turned = rotaryEmbedding(stacked, turn(cos, "cos"), turn(sin, "sin"), {
+    heads,
+  });
+  return reshape(turned, ["N", features]);
+}
+
+/**
+ * Position times frequency, brought into [−π, π]: the sine of a large angle is
+ * inaccurate on GPUs. 2π is subtracted in two parts, the first exact in few bits.
+ */
+function rotaryAngles(trace: Trace, frequencies: readonly number[]): Value {
+  const pairs = frequencies.length;
+  const inverse = trace.tape.constant("float32", [pairs], frequencies);
+  const positions = reshape(cast(trace.positions, "float32"), ["B", "T", 1]);
+  const angles = mul(positions, inverse);
+  const turns = round(mul(angles, 1 / (2 * Math.PI)));
+  const coarse = 6.28125;
+  const fine = 2 * Math.PI - coarse;
+  return sub(sub(angles, mul(turns, coarse)), mul(turns, fine));
+}
+
+/** What {@linkcode attention} needs to know. */
+export interface AttentionOptions {
+  /** Index of the layer, for the cache. */
+  layer: number;
+  /** Query heads H. */
+  heads: number;
+  /** Key and value heads KV, a divisor of H. */
+  kvHeads: number;
+  /** Features of a head D. */
+  headDim: number;
+  /** Factor of the scores. */
+  scale: number;
+  /** Added to the scores `[B, KV, H / KV, T, S]`: the mask, and what else there is. */
+  bias: Value;
+}
+
+/**
+ * softmax(scale · Q Kᵀ + bias) V for every head.
+ *
+ * Query head h reads key head ⌊h KV / H⌋. Keys are not repeated: the queries of a
+ * group are stacked instead.
+ *
+ * @param trace The pass.
+ * @param queries `[N, H · D]`.
+ * @param fresh Keys and values, `[N, KV · D]`.
+ * @param options See {@linkcode AttentionOptions}.
+ * @returns `[N, H · D]`.
+ */
+export function attention(
+  trace: Trace,
+  queries: Value,
+  fresh: { keys: Value; values: Value },
+  options: AttentionOptions,
+): Value {
+  const { layer, heads, kvHeads, headDim, scale, bias } = options;
+  const groups = heads / kvHeads;
+  const toHeads = (x: Value, count: number) =>
+    transpose(reshape(x, ["B", "T", count, headDim]), [0, 2, 1, 3]);
+
+  const { keys, values } = trace.extend(layer, {
+    keys: toHeads(fresh.keys, kvHeads),
+    values: toHeads(fresh.values, kvHeads),
+  });
+  const rows = groups === 1 ? "T" : `${groups}*T`;
+  const stacked = [kvHeads, rows, headDim];
+  const q = reshape(toHeads(mul(queries, scale), heads), ["B", ...stacked]);
+  const scores = matmul(q, transposeLast(keys));
+  const grouped = reshape(scores, ["B", kvHeads, groups, "T", keys.shape[2]!]);
+  const probs = softmax(add(grouped, bias));
+  const mixed = matmul(reshape(probs, scores.shape), values);
+  const split = reshape(mixed, ["B", heads, "T", headDim]);
+  return reshape(transpose(split, [0, 2, 1, 3]), ["N", heads * headDim]);
+}

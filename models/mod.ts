@@ -1,0 +1,18 @@
+/**
+ * Models: Hugging Face directories in and out, and the architectures they may
+ * be of, as functions of config.json that score, generate and train.
+ *
+ * @module
+ */
+
+export * from "./safetensors.ts";
+export * from "./checkpoint.ts";
+export * from "./save_checkpoint.ts";
+export * from "./hub.ts";
+export * from "./config.ts";
+export * from "./trace.ts";
+export * from "./description.ts";
+export * from "./architectures.ts";
+export * from "./weights.ts";
+export * from "./loss_head.ts";
+export * from "./training.ts";

@@ -1,0 +1,172 @@
+import {
+  add,
+  and,
+  cast,
+  concat,
+  equal,
+  less,
+  lessOrEqual,
+  range,
+  reshape,
+  sub,
+  type Tape,
+  type Value,
+  where,
+} from "#/onnx/mod.ts";
+
+/**
+ * How a weight starts when a model is made from scratch: "normal" is N(0, σ²),
+ * "residual" the same over √(2 layers), for what adds to the residual stream.
+ */
+export type WeightKind = "normal" | "residual" | "ones" | "zeros";
+
+/** Gives a model description the weights it asks for, by Hugging Face's names. */
+export type WeightSource = (
+  name: string,
+  shape: readonly number[],
+  kind: WeightKind,
+) => Value;
+
+/** Keys and values of earlier tokens, `[B, KV, P, D]` each. */
+export interface PastKeyValues {
+  /** Keys, positions applied. */
+  readonly keys: Value;
+  /** Values. */
+  readonly values: Value;
+}
+
+/** Where a {@linkcode Trace} gets what it needs. */
+export interface TraceSources {
+  /** Token ids, int64 `[B, T]`. */
+  ids: Value;
+  /** Positions, int64 `[B, T]`. */
+  positions: Value;
+  /** Document of every token, int64 `[B, T]`; one a row by default. */
+  document?: Value;
+  /** Weights. */
+  weights: WeightSource;
+  /** Per layer, what earlier tokens left; nothing by default. */
+  past?: readonly PastKeyValues[];
+}
+
+/** Added to the score of what may not be attended to: far below any score, yet finite. */
+const MASKED = -1e30;
+
+/**
+ * One pass of a model over a batch, as it is recorded: what a description of a
+ * model reads its tokens, positions, mask and weights from.
+ */
+export class Trace {
+  /** The graph. */
+  readonly tape: Tape;
+  /** Token ids, int64 `[N]`, N = B · T. */
+  readonly ids: Value;
+  /** Positions, int64 `[B, T]`. */
+  readonly positions: Value;
+  /** Per layer, keys and values of all tokens so far. */
+  readonly present: PastKeyValues[] = [];
+  readonly #sources: TraceSources;
+
+  /**
+   * Begin a pass.
+   *
+   * @param sources Where everything comes from.
+   */
+  constructor(sources: TraceSources) {
+    this.#sources = sources;
+    this.tape = sources.ids.tape;
+    this.ids = reshape(sources.ids, ["N"]);
+    this.positions = sources.positions;
+  }
+
+  /**
+   * A weight as f32.
+   *
+   * @param name Its Hugging Face name.
+   * @param shape Its shape in the file.
+   * @param kind How it starts.
+   * @returns The weight.
+   */
+  weight(
+    name: string,
+    shape: readonly number[],
+    kind: WeightKind = "normal",
+  ): Value {
+    return this.tape.once(
+      `f32 ${name}`,
+      () => cast(this.storedWeight(name, shape, kind), "float32"),
+    );
+  }
+
+  /**
+   * A weight as it is stored, to pick rows from before converting them.
+   *
+   * @param name Its Hugging Face name.
+   * @param shape Its shape in the file.
+   * @param kind How it starts.
+   * @returns The weight.
+   */
+  storedWeight(
+    name: string,
+    shape: readonly number[],
+    kind: WeightKind = "normal",
+  ): Value {
+    return this.tape.once(
+      `stored ${name}`,
+      () => this.#sources.weights(name, shape, kind),
+    );
+  }
+
+  /**
+   * Join a layer's keys and values to those of earlier tokens.
+   *
+   * @param layer Index of the layer.
+   * @param fresh Keys and values of this batch, `[B, KV, T, D]`.
+   * @returns Those of all tokens, `[B, KV, S, D]`.
+   */
+  extend(layer: number, fresh: PastKeyValues): PastKeyValues {
+    const past = this.#sources.past?.[layer];
+    const all = past
+      ? {
+        keys: concat([past.keys, fresh.keys], 2, "S"),
+        values: concat([past.values, fresh.values], 2, "S"),
+      }
+      : fresh;
+    return this.present[layer] = all;
+  }
+
+  /** How far every key lies behind every query, f32 `[T, S]`; negative ahead. */
+  get distance(): Value {
+    return this.tape.once("distance", () => {
+      const keys = range(this.tape, this.#sources.past ? "S" : "T");
+      const fresh = range(this.tape, "T");
+      const queries = this.#sources.past
+        ? add(fresh, this.tape.size("P"))
+        : fresh;
+      const column = reshape(queries, ["T", 1]);
+      return cast(sub(column, reshape(keys, [1, keys.shape[0]!])), "float32");
+    });
+  }
+
+  /**
+   * What to add to scores: 0 where a query may attend to a key, at most `window`
+   * tokens back and in its own document, else a number that softmax takes to 0.
+   *
+   * @param window Tokens a query sees, itself included; all by default.
+   * @returns f32 `[T, S]`, or `[B, 1, 1, T, S]` with documents.
+   */
+  mask(window?: number): Value {
+    return this.tape.once(`mask ${window}`, () => {
+      const zero = this.tape.constant("float32", [], [0]);
+      let allowed = lessOrEqual(zero, this.distance);
+      if (window) allowed = and(allowed, less(this.distance, window));
+      const { document } = this.#sources;
+      if (document) {
+        const queries = reshape(document, ["B", 1, 1, "T", 1]);
+        const keys = reshape(document, ["B", 1, 1, 1, "T"]);
+        allowed = and(allowed, equal(queries, keys));
+      }
+      return where(allowed, zero, MASKED);
+    });
+  }
+}

@@ -1,0 +1,33 @@
+import { message } from "@optique/core/message";
+import { withDefault } from "@optique/core/modifiers";
+import { option } from "@optique/core/primitives";
+import { choice, integer, string } from "@optique/core/valueparser";
+
+/** Flags that name a model and say how to run it. */
+export const modelFlags = {
+  model: option("--model", string({ metavar: "DIR" }), {
+    description: message`Model directory, or a name on the hub (org/name)`,
+  }),
+  device: withDefault(
+    option("--device", choice(["auto", "cpu", "cuda", "webgpu"]), {
+      description: message`Where the model runs`,
+    }),
+    "auto",
+  ),
+  dtype: withDefault(
+    option("--dtype", choice(["f32", "f16", "bf16"]), {
+      description: message`What the model computes in; logprobs are always f32`,
+    }),
+    "f32",
+  ),
+} as const;
+
+/** The flag that bounds a batch. */
+export const batchTokensFlag = {
+  batchTokens: withDefault(
+    option("--batch-tokens", integer({ min: 1 }), {
+      description: message`Positions of a batch at most, padding included`,
+    }),
+    2048,
+  ),
+} as const;

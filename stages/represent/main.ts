@@ -1,0 +1,135 @@
+import { object } from "@optique/core/constructs";
+import { message } from "@optique/core/message";
+import { optional, withDefault } from "@optique/core/modifiers";
+import { option } from "@optique/core/primitives";
+import { integer, string } from "@optique/core/valueparser";
+import { openScorer, resolveModel } from "#/models/mod.ts";
+import {
+  datasets,
+  type Manifest,
+  readManifest,
+  readRows,
+  type RepresentationRow,
+  type Resume,
+  writeDataset,
+} from "#/shards/mod.ts";
+import {
+  type Command,
+  defineCommand,
+  type Report,
+  runCommand,
+} from "#/stages/command.ts";
+import { batchTokensFlag, modelFlags } from "#/stages/model_flags.ts";
+import { Progress } from "#/stages/progress.ts";
+import { loadTokenizer } from "#/tokenizers/mod.ts";
+import { represent } from "./represent.ts";
+import { parseShard, shardRange, take } from "./shard.ts";
+
+interface Flags {
+  model: string;
+  text: string;
+  out: string;
+  topK: number;
+  batchTokens: number;
+  shard: string | undefined;
+  device: "auto" | "cpu" | "cuda" | "webgpu";
+  dtype: "f32" | "f16" | "bf16";
+  filterNan: boolean;
+}
+
+/** `pta represent`. */
+export const command: Command = defineCommand(
+  "represent",
+  "Write down what a model predicts at every position of a text",
+  object("Represent", {
+    ...modelFlags,
+    text: option("--text", string({ metavar: "DIR" }), {
+      description: message`Blocks that split has written`,
+    }),
+    out: option("--out", string({ metavar: "DIR" }), {
+      description: message`Directory of the representations`,
+    }),
+    topK: withDefault(
+      option("--top-k", integer({ min: 1 }), {
+        description: message`Tokens kept of every distribution`,
+      }),
+      10,
+    ),
+    ...batchTokensFlag,
+    shard: optional(option("--shard", string({ metavar: "I/N" }), {
+      description: message`Only part I (from 0) of N parts of like many blocks`,
+    })),
+    filterNan: withDefault(
+      option("--filter-nan", {
+        description:
+          message`Mark blocks where the model computes NaN, for pack to drop, instead of an error`,
+      }),
+      false,
+    ),
+  }),
+  run,
+);
+
+async function run(flags: Flags): Promise<Report> {
+  const { text, out, topK, dtype, filterNan } = flags;
+  const shard = parseShard(flags.shard);
+  const directory = await resolveModel(flags.model);
+  const from = await readManifest(text);
+  const names = Object.keys(from.splits);
+  const { manifest, skipped } = await writeDataset(
+    {
+      out,
+      stage: "represent",
+      options: { topK, dtype, filterNan, shard: flags.shard ?? "0/1" },
+      inputs: { model: directory, text },
+      schema: datasets.representations,
+      ...(names.length > 1 && { splits: names }),
+    },
+    (resume) => produce(resume, directory, from, shard, flags),
+    (row) => row.inputIds.length,
+  );
+  return report(out, manifest, skipped);
+}
+
+async function* produce(
+  { split, rows: done }: Resume,
+  directory: string,
+  from: Manifest,
+  shard: { index: number; count: number },
+  flags: Flags,
+): AsyncGenerator<RepresentationRow> {
+  const { start, end } = shardRange(from.splits[split]!, shard);
+  const left = end - start - done;
+  if (left === 0) return;
+  const tokenizer = await loadTokenizer(directory);
+  const scorer = await openScorer(directory, flags);
+  const rows = readRows(flags.text, datasets.text, {
+    split,
+    skip: start + done,
+  });
+  using bar = new Progress(`represent ${split}`, left, "blocks");
+  const began = performance.now();
+  let tokens = 0;
+  const onBatch = (batchTokens: number, blocks: number) => {
+    tokens += batchTokens;
+    const rate = tokens / (performance.now() - began) * 1000;
+    bar.advance(blocks, `${rate.toPrecision(3)} tokens/s`);
+  };
+  try {
+    const model = { tokenizer, scorer };
+    yield* represent(take(rows, left), model, { ...flags, onBatch });
+  } finally {
+    await scorer.close();
+  }
+}
+
+function report(out: string, manifest: Manifest, skipped: boolean): Report {
+  const { rows, tokens, seconds } = manifest;
+  const done = skipped ? "was there already" : `${seconds} s`;
+  return {
+    text: `${out}: ${rows} blocks, ${tokens} tokens, ${done}`,
+    lines: [{ stage: "represent", out, rows, tokens, seconds, skipped }],
+  };
+}
+
+if (import.meta.main) await runCommand(command);

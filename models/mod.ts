@@ -16,3 +16,6 @@ export * from "./architectures.ts";
 export * from "./weights.ts";
 export * from "./loss_head.ts";
 export * from "./training.ts";
+export * from "./initial_weights.ts";
+export * from "./scorer.ts";
+export * from "./generator.ts";

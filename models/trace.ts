@@ -138,11 +138,13 @@ export class Trace {
   /** How far every key lies behind every query, f32 `[T, S]`; negative ahead. */
   get distance(): Value {
     return this.tape.once("distance", () => {
-      const keys = range(this.tape, this.#sources.past ? "S" : "T");
-      const fresh = range(this.tape, "T");
-      const queries = this.#sources.past
-        ? add(fresh, this.tape.size("P"))
-        : fresh;
+      const { tape } = this;
+      let queries = range(tape, "T");
+      let keys = queries;
+      if (this.#sources.past) {
+        keys = range(tape, "S", add(tape.size("P"), tape.size("T")));
+        queries = add(queries, tape.size("P"));
+      }
       const column = reshape(queries, ["T", 1]);
       return cast(sub(column, reshape(keys, [1, keys.shape[0]!])), "float32");
     });

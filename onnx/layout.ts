@@ -130,11 +130,16 @@ export function split(
  *
  * @param tape The graph.
  * @param dim How far, exclusive.
+ * @param limit Its value, int64 `[1]`, where no tensor has that size yet.
  * @returns 0, 1, … as int64 `[dim]`.
  */
-export function range(tape: Tape, dim: Dim): Value {
+export function range(
+  tape: Tape,
+  dim: Dim,
+  limit: Value = tape.size(dim),
+): Value {
   const [start, delta] = [0, 1].map((n) => tape.constant("int64", [], [n]));
-  const inputs = [start, reshape(tape.size(dim), []), delta];
+  const inputs = [start, reshape(limit, []), delta];
   return tape.record("Range", inputs, {}, [{ type: "int64", shape: [dim] }])[
     0
   ]!;

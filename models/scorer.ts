@@ -1,0 +1,243 @@
+import {
+  add,
+  createSession,
+  type Device,
+  div,
+  encodeModel,
+  exp,
+  gatherElements,
+  log,
+  reduceMax,
+  reduceSum,
+  reshape,
+  type Session,
+  sub,
+  Tape,
+  type Tensor,
+  topK as largest,
+  type Value,
+} from "#/onnx/mod.ts";
+import { type Checkpoint, openCheckpoint } from "./checkpoint.ts";
+import { freeze, naming } from "./frozen.ts";
+import { Trace } from "./trace.ts";
+
+/** How a model is run. */
+export interface RunOptions {
+  /** Where; "auto" by default: CUDA where it is installed, else the CPU. */
+  device?: Device;
+  /** Threads on the CPU; one a core by default. */
+  threads?: number;
+}
+
+/** The most likely next tokens, with logprobs over the whole vocabulary. */
+export interface TopLogprobs {
+  /** Tokens, `[B, T, K]`, the likeliest first. */
+  topkIds: Int32Array<ArrayBuffer>;
+  /** Their logprobs, `[B, T, K]`. */
+  topkLogprobs: Float32Array;
+  /** Logprob of `inputIds[t + 1]` under row t, `[B, T]`; NaN on the last row. */
+  labelLogprobs: Float32Array;
+}
+
+/** Scores token sequences with a model. */
+export interface Scorer extends AsyncDisposable {
+  /** Width V of the logits. */
+  readonly vocabSize: number;
+  /** Longest sequence. */
+  readonly contextLength: number;
+  /**
+   * Logits of every row.
+   *
+   * @param inputIds `[B, T]`; pad on the right with any token.
+   * @param batch B.
+   * @param length T.
+   * @returns `[B, T, V]`.
+   */
+  logits(
+    inputIds: Int32Array,
+    batch: number,
+    length: number,
+  ): Promise<Float32Array>;
+  /**
+   * The K largest logprobs of every row, and those of its label. Only they leave
+   * the graph.
+   *
+   * @param inputIds `[B, T]`; pad on the right with any token.
+   * @param batch B.
+   * @param length T.
+   * @param topK K, at most V.
+   * @returns Tokens and logprobs.
+   */
+  topLogprobs(
+    inputIds: Int32Array,
+    batch: number,
+    length: number,
+    topK: number,
+  ): Promise<TopLogprobs>;
+  /** Free what it holds. */
+  close(): Promise<void>;
+}
+
+/**
+ * Open a model for scoring. Its weights are read in place.
+ *
+ * @param directory The model directory.
+ * @param options See {@linkcode RunOptions}.
+ * @returns The scorer, to be closed by the caller.
+ * @throws {RangeError} If the model is not supported, or a sequence does not fit it.
+ * @throws {Error} If the device cannot be used.
+ */
+export async function openScorer(
+  directory: string,
+  options: RunOptions = {},
+): Promise<Scorer> {
+  const checkpoint = await openCheckpoint(directory);
+  naming(directory, () => scoringGraph(checkpoint));
+  return new GraphScorer(checkpoint, options);
+}
+
+class GraphScorer implements Scorer {
+  readonly vocabSize: number;
+  readonly contextLength: number;
+  readonly #checkpoint: Checkpoint;
+  readonly #options: RunOptions;
+  readonly #sessions = new Map<number, Promise<Session>>();
+
+  constructor(checkpoint: Checkpoint, options: RunOptions) {
+    this.vocabSize = checkpoint.vocabSize;
+    this.contextLength = checkpoint.contextLength;
+    this.#checkpoint = checkpoint;
+    this.#options = options;
+  }
+
+  async logits(inputIds: Int32Array, batch: number, length: number) {
+    const outputs = await this.#run(inputIds, batch, length, 0);
+    return outputs.logits!.data as Float32Array;
+  }
+
+  async topLogprobs(
+    inputIds: Int32Array,
+    batch: number,
+    length: number,
+    topK: number,
+  ) {
+    if (!(topK >= 1 && topK <= this.vocabSize)) {
+      throw new RangeError(
+        `Cannot take the top ${topK} of the logits, expected 1 to ${this.vocabSize}`,
+      );
+    }
+    const outputs = await this.#run(inputIds, batch, length, topK);
+    const labelLogprobs = outputs.label_logprobs!.data as Float32Array;
+    for (let last = length - 1; last < labelLogprobs.length; last += length) {
+      labelLogprobs[last] = NaN;
+    }
+    return {
+      topkIds: Int32Array.from(
+        outputs.topk_ids!.data as BigInt64Array,
+        Number,
+      ),
+      topkLogprobs: outputs.topk_logprobs!.data as Float32Array,
+      labelLogprobs,
+    };
+  }
+
+  async close() {
+    const sessions = await Promise.all(this.#sessions.values());
+    this.#sessions.clear();
+    await Promise.all(sessions.map((session) => session.close()));
+  }
+
+  async [Symbol.asyncDispose]() {
+    await this.close();
+  }
+
+  async #run(
+    inputIds: Int32Array,
+    batch: number,
+    length: number,
+    topK: number,
+  ) {
+    checkBatch(this, inputIds, batch, length);
+    let session = this.#sessions.get(topK);
+    if (!session) {
+      const bytes = scoringGraph(this.#checkpoint, topK);
+      session = createSession(bytes, this.#options);
+      this.#sessions.set(topK, session);
+    }
+    const dims = [batch, length];
+    const int64 = (f: (index: number) => number): Tensor => ({
+      type: "int64",
+      dims,
+      data: BigInt64Array.from(inputIds, (_, index) => BigInt(f(index))),
+    });
+    const isLast = (index: number) => index % length === length - 1;
+    return await (await session).run({
+      input_ids: int64((index) => inputIds[index]!),
+      position: int64((index) => index % length),
+      ...topK && {
+        labels: int64((index) => isLast(index) ? 0 : inputIds[index + 1]!),
+      },
+    });
+  }
+}
+
+function checkBatch(
+  { vocabSize, contextLength }: Scorer,
+  inputIds: Int32Array,
+  batch: number,
+  length: number,
+): void {
+  if (inputIds.length !== batch * length || length < 1) {
+    throw new RangeError(
+      `Cannot score: inputIds has ${inputIds.length} entries, expected ` +
+        `[${batch}, ${length}]`,
+    );
+  }
+  if (length > contextLength) {
+    throw new RangeError(
+      `Cannot score sequences of ${length} tokens, expected at most the ` +
+        `model's context of ${contextLength}`,
+    );
+  }
+  const index = inputIds.findIndex((id) => id < 0 || id >= vocabSize);
+  if (index >= 0) {
+    throw new RangeError(
+      `Cannot score: inputIds[${index}] is ${inputIds[index]}, expected 0 to ` +
+        `${vocabSize - 1}`,
+    );
+  }
+}
+
+/** The whole model; logits come out where K is 0, else their K largest as logprobs. */
+function scoringGraph(checkpoint: Checkpoint, topK = 0): Uint8Array {
+  const tape = new Tape();
+  const { model, weights, checkUnused } = freeze(tape, checkpoint);
+  const ids = tape.input("input_ids", "int64", ["B", "T"]);
+  const positions = tape.input("position", "int64", ["B", "T"]);
+  const trace = new Trace({ ids, positions, weights });
+  let x = model.embed(trace);
+  for (let layer = 0; layer < model.layers; layer++) {
+    x = model.block(trace, x, layer);
+  }
+  const logits = model.logits(trace, x);
+  checkUnused();
+  if (topK) recordTop(tape, logits, topK);
+  else tape.output(reshape(logits, ["B", "T", model.vocabSize]), "logits");
+  return encodeModel(tape.model());
+}
+
+function recordTop(tape: Tape, logits: Value, topK: number): void {
+  const labels = reshape(
+    tape.input("labels", "int64", ["B", "T"]),
+    ["N", 1],
+  );
+  const top = reduceMax(logits, [-1]);
+  const spread = reduceSum(exp(sub(logits, top)), [-1]);
+  const logZ = add(top, log(spread));
+  const [values, indices] = largest(logits, topK);
+  const shape = ["B", "T", topK];
+  tape.output(reshape(sub(values, logZ), shape), "topk_logprobs");
+  tape.output(reshape(indices, shape), "topk_ids");
+  const label = sub(gatherElements(logits, labels), logZ);
+  tape.output(reshape(label, ["B", "T"]), "label_logprobs");
+}

@@ -136,7 +136,8 @@ async function nbconvert(
   }).output();
   if (!success) {
     throw new Error(
-      `Cannot execute ${args.at(-1)}: ${new TextDecoder().decode(stderr)}`,
+      `Cannot execute ${args.at(-1)}: ` +
+        new TextDecoder().decode(stderr).split("CellExecutionError: ").at(-1),
     );
   }
 }

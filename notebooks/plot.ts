@@ -37,6 +37,16 @@ export interface Point {
   y: number;
 }
 
+/** Tokens of one tokenizer over a text. */
+export interface Lane {
+  /** Whose tokens these are. */
+  name: string;
+  /** Their spellings. */
+  labels: readonly string[];
+  /** The byte offset after each. */
+  ends: ArrayLike<number>;
+}
+
 const FONT = { fontFamily: "system-ui, DejaVu Sans, sans-serif" };
 const CELL = 46;
 
@@ -61,9 +71,13 @@ export function heatMap(
   const top = Math.max(...cells.map(({ value }) => value), Number.MIN_VALUE);
   const written = (value: number) =>
     value < 0.5 * 10 ** -digits ? "" : value.toFixed(digits);
+  const marginLeft = 45 + 7.5 * Math.max(...rows.map(({ length }) => length));
+  const marginBottom = 45 + 5 * Math.max(...cols.map(({ length }) => length));
   return draw(caption, {
-    width: 130 + CELL * cols.length,
-    height: 110 + 30 * rows.length,
+    width: marginLeft + 40 + CELL * cols.length,
+    height: marginBottom + 40 + 30 * rows.length,
+    marginLeft,
+    marginBottom,
     x: band(cols, caption.x, { tickRotate: -40 }),
     y: band(rows, caption.y),
     color: { type: "linear", scheme: "Blues", domain: [0, top * 1.15] },
@@ -74,6 +88,54 @@ export function heatMap(
         y: "row",
         text: ({ value }) => written(value),
         fill: ({ value }) => value > 0.6 * top ? "white" : "black",
+      }),
+    ],
+  });
+}
+
+/**
+ * Draw the tokens of several tokenizers above each other, over the text's bytes.
+ *
+ * @param lanes The tokenizers' tokens.
+ * @param offsets Bytes to mark by a line through all lanes.
+ * @param caption Words around it; `y` is not used.
+ * @returns HTML with one `<svg>`.
+ */
+export function tokenLanes(
+  lanes: readonly Lane[],
+  offsets: readonly number[],
+  caption: Caption,
+): string {
+  const boxes = lanes.flatMap(({ name, labels, ends }) =>
+    labels.map((label, t) => ({
+      name,
+      label,
+      start: t > 0 ? ends[t - 1]! : 0,
+      end: ends[t]!,
+    }))
+  ).filter(({ start, end }) => end > start);
+  const last = Math.max(...boxes.map(({ end }) => end));
+  return draw(caption, {
+    width: Math.max(500, 110 + 15 * last),
+    height: 60 + 55 * lanes.length,
+    marginBottom: 40,
+    x: { label: caption.x, labelArrow: "none", domain: [0, last] },
+    y: { label: null, domain: lanes.map(({ name }) => name) },
+    marks: [
+      Plot.barX(boxes, {
+        x1: "start",
+        x2: "end",
+        y: "name",
+        fill: "#e7effa",
+        stroke: "#7b9cc9",
+        inset: 1,
+      }),
+      Plot.ruleX(offsets, { stroke: "#d62728", strokeDasharray: "3,2" }),
+      Plot.text(boxes, {
+        x: ({ start, end }) => (start + end) / 2,
+        y: "name",
+        text: "label",
+        fontSize: 11,
       }),
     ],
   });

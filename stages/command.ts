@@ -12,6 +12,11 @@ export interface Report {
   text: string;
   /** For a program: with `--json`, one line of JSON each, and nothing else. */
   lines: readonly object[];
+  /**
+   * Text that comes piece by piece, printed as it comes and before `text`;
+   * `lines` may be filled until it ends.
+   */
+  stream?: AsyncIterable<string>;
 }
 
 /** A command line, parsed and ready to run. */
@@ -114,7 +119,8 @@ export async function runCommand(
     aboveError: "usage",
   });
   try {
-    const { text: words, lines } = await action();
+    const { text: words, lines, stream = [] } = await action();
+    for await (const piece of stream) if (!json) await writeOut(piece);
     const output = json ? lines.map((line) => JSON.stringify(line)) : [words];
     await writeOut(output.map((line) => line + "\n").join(""));
   } catch (error) {
@@ -146,7 +152,10 @@ export async function call(
       throw new SyntaxError(`Cannot run pta ${args.join(" ")}: ${problem}`);
     },
   });
-  return await action();
+  const { stream, ...report } = await action();
+  if (!stream) return report;
+  const pieces = await Array.fromAsync(stream);
+  return { ...report, text: pieces.join("") + report.text };
 }
 
 /**

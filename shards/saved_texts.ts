@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { DataType } from "apache-arrow";
+import { DataType, type Vector } from "apache-arrow";
+import { columnKinds } from "#/shards/columns.ts";
 import { shardPaths } from "#/shards/layout.ts";
 import { readManifest } from "#/shards/manifest.ts";
 import { StreamFile } from "#/shards/stream_file.ts";
@@ -72,13 +73,12 @@ export function* arrowTexts(path: string): Generator<SavedText> {
   const isBlocks = names.includes("document") && names.includes("block");
   for (const location of file.locations()) {
     const batch = file.batch(location);
-    const texts = batch.getChild("text")!;
+    const text = reader(batch.getChild("text")!);
     const documents = isBlocks ? batch.getChild("document") : undefined;
     for (let row = 0; row < batch.numRows; row++) {
-      const text = texts.get(row);
       yield documents
-        ? { file: path, text, document: String(documents.get(row)) }
-        : { file: path, text };
+        ? { file: path, text: text(row), document: String(documents.get(row)) }
+        : { file: path, text: text(row) };
     }
   }
 }
@@ -87,6 +87,14 @@ function isText(type: DataType): boolean {
   return DataType.isUtf8(type) || DataType.isLargeUtf8(type) ||
     DataType.isUtf8View(type) ||
     DataType.isDictionary(type) && isText(type.dictionary);
+}
+
+/** apache-arrow takes a byte order mark at the start of a value away. */
+function reader(texts: Vector): (row: number) => unknown {
+  const data = texts.data[0]!;
+  if (!DataType.isUtf8(data.type)) return (row) => texts.get(row);
+  const view = columnKinds.utf8.view(data);
+  return (row) => data.getValid(row) ? view(row) : null;
 }
 
 function onlySplit(directory: string): string {

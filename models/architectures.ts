@@ -1,11 +1,17 @@
 import { Config } from "./config.ts";
 import type { Architecture, Description } from "./description.ts";
+import { gpt2 } from "./gpt2.ts";
+import { gptNeox } from "./gpt_neox.ts";
 import { llama, mistral } from "./llama.ts";
+import { mpt } from "./mpt.ts";
 
 /** Architectures by config.json's `model_type`. */
 export const architectures: Readonly<Record<string, Architecture>> = {
   llama,
   mistral,
+  gpt2,
+  gpt_neox: gptNeox,
+  mpt,
 };
 
 /** A model's description and the family it is of. */

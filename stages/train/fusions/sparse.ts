@@ -50,7 +50,7 @@ export interface Fusion {
  * leaves of 1, and where rounding makes them exceed 1 they are scaled to it.
  *
  * @param row The row as stored.
- * @returns Tokens without padding, probabilities and residual, of mass 1.
+ * @returns Tokens without padding or zeros, probabilities and residual, of mass 1.
  */
 export function distributionOf(
   { ids, logprobs }: Pick<TeacherRow, "ids" | "logprobs">,
@@ -59,8 +59,8 @@ export function distributionOf(
   const probs: number[] = [];
   let mass = 0;
   for (let k = 0; k < ids.length; k++) {
-    if (ids[k]! < 0) continue;
     const p = Math.exp(logprobs[k]!);
+    if (ids[k]! < 0 || p === 0) continue;
     known.push(ids[k]!);
     probs.push(p);
     mass += p;

@@ -1,0 +1,274 @@
+import { type FusionName, fusions } from "#/stages/train/fusions/mod.ts";
+import type { FusedRow, TeacherRow } from "#/stages/train/fusions/mod.ts";
+import type { PackedRow } from "#/shards/mod.ts";
+import { epochOrder } from "#/stages/train/random.ts";
+import type { TrainingData } from "#/stages/train/training_data.ts";
+
+/** Rows as one forward and backward pass takes them; B rows of T positions. */
+export interface Batch {
+  /** B. */
+  batch: number;
+  /** T, at most the rows' length: positions that are padding in all are cut. */
+  length: number;
+  /** Tokens, `[B, T]`. */
+  inputIds: Int32Array<ArrayBuffer>;
+  /** Position within the document, `[B, T]`. */
+  position: Int32Array<ArrayBuffer>;
+  /** Document of each position, `[B, T]`; −1 on padding. */
+  document: Int32Array<ArrayBuffer>;
+  /** Next token, `[B, T]`; −100 where there is none. */
+  labels: Int32Array<ArrayBuffer>;
+  /** Factor of the label's cross-entropy, `[B, T]`. */
+  labelWeight: Float32Array<ArrayBuffer>;
+  /** What the rows learn from besides their labels. */
+  fused?: FusedBatch;
+}
+
+/** The fused distributions of a batch. */
+export interface FusedBatch {
+  /** K. */
+  topK: number;
+  /** Tokens, `[B, T, K]`, padded with −1. */
+  ids: Int32Array<ArrayBuffer>;
+  /** Their probabilities, `[B, T, K]`. */
+  probs: Float32Array<ArrayBuffer>;
+  /** The probability of the other tokens, `[B, T]`. */
+  residual: Float32Array<ArrayBuffer>;
+  /** Factor of the distance, `[B, T]`; 0 without a teacher. */
+  weight: Float32Array<ArrayBuffer>;
+}
+
+/** What one update learns from. */
+export interface StepBatch {
+  /** The batches whose gradients add up. */
+  batches: Batch[];
+  /** Positions that are not padding. */
+  tokens: number;
+  /** Rows t that have a label. */
+  labelled: number;
+}
+
+/** How rows become batches. */
+export interface BatchOptions {
+  /** Rows of one forward pass. */
+  batchSize: number;
+  /** Forward passes of one update. */
+  accumulate: number;
+  /** Of the order. */
+  seed: number;
+  /** Rows after which the data end, however many epochs they make. */
+  totalRows: number;
+  /** Width of the model's logits. */
+  vocabSize: number;
+  /** How teachers become one; without it, rows learn from labels alone. */
+  distillation?: {
+    fusion: FusionName;
+    teachers: readonly string[];
+    lmWeight: number;
+  };
+}
+
+/** T is rounded up to a multiple, so that there are few different shapes. */
+const LENGTH_MULTIPLE = 32;
+
+/**
+ * Read what every update learns from.
+ *
+ * A row t with a label and a teacher of weight w learns (1 − (1 − λ) w) parts
+ * from its label and (1 − λ) w from the fused distribution, over the number of
+ * labelled rows of the whole update.
+ *
+ * @param data The rows.
+ * @param options See {@linkcode BatchOptions}.
+ * @returns A function that reads the batches of an update, numbered from 1. It
+ * throws a RangeError if a token lies outside the vocabulary, or a teacher
+ * states no bits per byte.
+ */
+export function stepReader(
+  data: TrainingData,
+  options: BatchOptions,
+): (step: number) => Promise<StepBatch> {
+  const rowAt = shuffledRows(data.rows, options.seed);
+  return (step) => {
+    const perStep = options.batchSize * options.accumulate;
+    const first = (step - 1) * perStep;
+    const count = Math.min(perStep, options.totalRows - first);
+    const indices = Array.from({ length: count }, (_, i) => rowAt(first + i));
+    return readRows(data, indices, options);
+  };
+}
+
+async function readRows(
+  data: TrainingData,
+  indices: readonly number[],
+  options: BatchOptions,
+): Promise<StepBatch> {
+  const { batchSize } = options;
+  const rows = await Promise.all(indices.map((row) => data.read(row)));
+  rows.forEach((row, i) =>
+    checkTokens(row, options.vocabSize, `${data.name}, row ${indices[i]}`)
+  );
+  const labelled = rows.reduce((sum, { labels }) => sum + countFrom(labels), 0);
+  const tokens = rows.reduce((sum, row) => sum + countFrom(row.document), 0);
+
+  const batches: Batch[] = [];
+  for (let first = 0; first < rows.length; first += batchSize) {
+    const part = rows.slice(first, first + batchSize);
+    const batch = stackRows(part, 1 / Math.max(1, labelled));
+    if (options.distillation) {
+      addTeachers(
+        batch,
+        part,
+        options,
+        (row) => `${data.name}, row ${indices[first + row]}`,
+      );
+    }
+    batches.push(batch);
+  }
+  return { batches, tokens, labelled };
+}
+
+/**
+ * Stack rows, without the padding that all of them end with.
+ *
+ * @param rows The rows.
+ * @param labelWeight What every label counts.
+ * @returns A batch without teachers.
+ */
+export function stackRows(
+  rows: readonly PackedRow[],
+  labelWeight: number,
+): Batch {
+  const length = usedLength(rows);
+  const stack = (field: "inputIds" | "position" | "document" | "labels") => {
+    const out = new Int32Array(rows.length * length);
+    rows.forEach((row, b) =>
+      out.set(row[field].subarray(0, length), b * length)
+    );
+    return out;
+  };
+  const labels = stack("labels");
+  return {
+    batch: rows.length,
+    length,
+    inputIds: stack("inputIds"),
+    position: stack("position"),
+    document: stack("document"),
+    labels,
+    labelWeight: Float32Array.from(
+      labels,
+      (label) => label < 0 ? 0 : labelWeight,
+    ),
+  };
+}
+
+/** The row visited at each turn, epoch after epoch, every one shuffled anew. */
+function shuffledRows(rows: number, seed: number): (turn: number) => number {
+  let epoch = -1;
+  let order: Uint32Array = new Uint32Array();
+  return (turn) => {
+    const current = Math.floor(turn / rows);
+    if (current !== epoch) order = epochOrder(rows, seed, current);
+    epoch = current;
+    return order[turn % rows]!;
+  };
+}
+
+/** Fuse the teachers of a batch and share each row's weight with its label. */
+function addTeachers(
+  batch: Batch,
+  rows: readonly PackedRow[],
+  { distillation, vocabSize }: BatchOptions,
+  nameOf: (row: number) => string,
+): void {
+  const { fusion: name, teachers, lmWeight } = distillation!;
+  const fusion = fusions[name];
+  const topK = fusion.topK(
+    teachers.map((teacher) => rows[0]!.teachers[teacher]!.topK),
+  );
+  const positions = batch.batch * batch.length;
+  const fused: FusedBatch = {
+    topK,
+    ids: new Int32Array(positions * topK).fill(-1),
+    probs: new Float32Array(positions * topK),
+    residual: new Float32Array(positions),
+    weight: new Float32Array(positions),
+  };
+  rows.forEach((row, b) => {
+    for (let t = 0; t < batch.length; t++) {
+      if (row.labels[t]! < 0) continue;
+      const present = teachers.flatMap((teacher) =>
+        teacherRow(row, teacher, t, nameOf(b))
+      );
+      if (present.length === 0) continue;
+      const at = b * batch.length + t;
+      store(fused, at, fusion.fuse(present, vocabSize));
+      const share = (1 - lmWeight) * fused.weight[at]!;
+      const whole = batch.labelWeight[at]!;
+      batch.labelWeight[at] = (1 - share) * whole;
+      fused.weight[at] = share * whole;
+    }
+  });
+  batch.fused = fused;
+}
+
+function teacherRow(
+  row: PackedRow,
+  name: string,
+  t: number,
+  where: string,
+): TeacherRow[] {
+  const teacher = row.teachers[name]!;
+  const weight = teacher.weight[t]!;
+  if (weight === 0) return [];
+  const { topK } = teacher;
+  const bitsPerByte = teacher.bitsPerByte[t]!;
+  if (!(weight > 0 && weight <= 1) || !Number.isFinite(bitsPerByte)) {
+    throw new RangeError(
+      `Cannot learn from ${name} in ${where}, position ${t}: weight is ` +
+        `${weight} and bits per byte ${bitsPerByte}, expected 0 to 1 and a number`,
+    );
+  }
+  return [{
+    ids: teacher.topkIds.subarray(t * topK, (t + 1) * topK),
+    logprobs: teacher.topkLogprobs.subarray(t * topK, (t + 1) * topK),
+    weight,
+    bitsPerByte,
+  }];
+}
+
+function store(fused: FusedBatch, at: number, row: FusedRow): void {
+  fused.ids.set(row.ids, at * fused.topK);
+  fused.probs.set(row.probs, at * fused.topK);
+  fused.residual[at] = row.residual;
+  fused.weight[at] = row.weight;
+}
+
+function usedLength(rows: readonly PackedRow[]): number {
+  const length = rows[0]!.document.length;
+  const used = rows.map(({ document }) =>
+    document.findLastIndex((document) => document >= 0) + 1
+  );
+  const rounded = Math.ceil(Math.max(1, ...used) / LENGTH_MULTIPLE) *
+    LENGTH_MULTIPLE;
+  return Math.min(length, rounded);
+}
+
+function countFrom(values: Int32Array): number {
+  let count = 0;
+  for (const value of values) if (value >= 0) count++;
+  return count;
+}
+
+function checkTokens(row: PackedRow, vocabSize: number, where: string): void {
+  for (const field of ["inputIds", "labels"] as const) {
+    const index = row[field].findIndex((id) =>
+      id >= vocabSize || (id < 0 && id !== -100)
+    );
+    if (index < 0) continue;
+    throw new RangeError(
+      `Cannot train on ${where}: ${field}[${index}] is ${row[field][index]}, ` +
+        `expected less than the model's vocabulary of ${vocabSize}`,
+    );
+  }
+}

@@ -1,0 +1,163 @@
+import { losses, type LossName } from "#/kernels/losses/mod.ts";
+import type { StorageDtype } from "#/models/dtypes.ts";
+import { type FusionName, fusions } from "#/stages/train/fusions/mod.ts";
+import { type LossHome, lossHomes } from "#/stages/train/passes.ts";
+import { type ScheduleName, schedules } from "#/stages/train/schedule.ts";
+import type { TrainingData } from "#/stages/train/training_data.ts";
+
+/** How to train. */
+export interface TrainOptions {
+  /** λ: how much of a row with a teacher its label keeps. Defaults to 0.9. */
+  lmWeight: number;
+  /** How several teachers become one. Defaults to `min-ce`. */
+  fusion: FusionName;
+  /** The distance to the fused distribution. Defaults to `cross-entropy`. */
+  loss: LossName;
+  /** Where the loss is computed. Defaults to `auto`, the training graph. */
+  lossOn: LossHome | "auto";
+  /** Temperature of both sides of the distance. Defaults to 1. */
+  temperature: number;
+  /**
+   * Which teachers take part, of `target` and the sources. Defaults to all in
+   * the data; the target alone teaches only where it is asked to.
+   */
+  teachers: readonly string[] | undefined;
+  /** Updates. Defaults to what `epochs` need. */
+  steps: number | undefined;
+  /** Times that all rows are seen, where `steps` says nothing. Defaults to 1. */
+  epochs: number;
+  /** Rows of one forward pass. Defaults to 8. */
+  batchSize: number;
+  /** Forward passes of one update. Defaults to 1. */
+  accumulate: number;
+  /** Peak of the learning rate. Defaults to 1e-5. */
+  learningRate: number;
+  /** Decay of AdamW's first moment. Defaults to 0.9. */
+  beta1: number;
+  /** Decay of its second moment. Defaults to 0.95. */
+  beta2: number;
+  /** Added to the square root of its second moment. Defaults to 1e-8. */
+  epsilon: number;
+  /** Decoupled decay of matrices that are no embeddings. Defaults to 0.1. */
+  weightDecay: number;
+  /** Longest gradient; longer ones are scaled to it. Defaults to 1. */
+  maxGradNorm: number;
+  /** Share of the updates that warm up. Defaults to 0.008. */
+  warmupRatio: number;
+  /** How the learning rate falls. Defaults to `cosine`. */
+  schedule: ScheduleName;
+  /** Of the data's order, and of weights drawn from scratch. Defaults to 0. */
+  seed: number;
+  /** Updates from one line of metrics to the next. Defaults to 1. */
+  logEvery: number;
+  /** Updates from one validation to the next; 0, the default, is only the end. */
+  evalEvery: number;
+  /** Updates from one checkpoint to the next; 0 is none. Defaults to 500. */
+  saveEvery: number;
+  /** Checkpoints that stay. Defaults to 1. */
+  keep: number;
+  /** What the trained model's weights are rounded to. Defaults to f32. */
+  dtype: StorageDtype;
+  /** Threads of onnxruntime; results depend on them in the last bits. */
+  threads: number | undefined;
+}
+
+/** The defaults: those of the published runs, where there are any. */
+export const trainDefaults: TrainOptions = {
+  lmWeight: 0.9,
+  fusion: "min-ce",
+  loss: "cross-entropy",
+  lossOn: "auto",
+  temperature: 1,
+  teachers: undefined,
+  steps: undefined,
+  epochs: 1,
+  batchSize: 8,
+  accumulate: 1,
+  learningRate: 1e-5,
+  beta1: 0.9,
+  beta2: 0.95,
+  epsilon: 1e-8,
+  weightDecay: 0.1,
+  maxGradNorm: 1,
+  warmupRatio: 0.008,
+  schedule: "cosine",
+  seed: 0,
+  logEvery: 1,
+  evalEvery: 0,
+  saveEvery: 500,
+  keep: 1,
+  dtype: "f32",
+  threads: undefined,
+};
+
+/**
+ * Check options at the edge.
+ *
+ * @param options The options.
+ * @throws {RangeError} If one of them has no meaning.
+ */
+export function checkOptions(options: TrainOptions): void {
+  const isWhole = (value: number) => Number.isSafeInteger(value) && value >= 1;
+  const isShare = (value: number) => value >= 0 && value <= 1;
+  const isPositive = (value: number) => value > 0 && value < Infinity;
+  const rules: [keyof TrainOptions, string, (value: never) => boolean][] = [
+    ["lmWeight", "0 to 1", isShare],
+    ["fusion", Object.keys(fusions).join(" or "), (name) => name in fusions],
+    ["loss", Object.keys(losses).join(" or "), (name) => name in losses],
+    [
+      "lossOn",
+      ["auto", ...Object.keys(lossHomes)].join(" or "),
+      (name) => name === "auto" || name in lossHomes,
+    ],
+    ["temperature", "a positive number", isPositive],
+    ["epochs", "a positive number", isPositive],
+    ["batchSize", "1 or more", isWhole],
+    ["accumulate", "1 or more", isWhole],
+    ["learningRate", "a positive number", isPositive],
+    ["beta1", "0 to less than 1", (beta: number) => isShare(beta) && beta < 1],
+    ["beta2", "0 to less than 1", (beta: number) => isShare(beta) && beta < 1],
+    ["weightDecay", "0 or more", (decay: number) => decay >= 0],
+    ["maxGradNorm", "a positive number", (norm: number) => norm > 0],
+    ["warmupRatio", "0 to 1", isShare],
+    [
+      "schedule",
+      Object.keys(schedules).join(" or "),
+      (name) => name in schedules,
+    ],
+    ["logEvery", "1 or more", isWhole],
+    ["keep", "1 or more", isWhole],
+  ];
+  if (options.steps !== undefined) rules.push(["steps", "1 or more", isWhole]);
+  for (const [name, expected, holds] of rules) {
+    if (holds(options[name] as never)) continue;
+    throw new RangeError(
+      `Cannot train: ${name} is ${options[name]}, expected ${expected}`,
+    );
+  }
+}
+
+/**
+ * Which teachers of the data take part.
+ *
+ * @param data The data.
+ * @param options `teachers` and `lmWeight` decide.
+ * @returns Names; none is plain language modelling.
+ * @throws {RangeError} If a teacher is asked for that the data do not have.
+ */
+export function chooseTeachers(
+  data: TrainingData,
+  { teachers, lmWeight }: Pick<TrainOptions, "teachers" | "lmWeight">,
+): readonly string[] {
+  const known = Object.keys(data.teachers);
+  for (const name of teachers ?? []) {
+    if (known.includes(name)) continue;
+    throw new RangeError(
+      `Cannot learn from teacher ${name}: ${data.name} has ` +
+        `${known.join(", ") || "no teachers"}`,
+    );
+  }
+  if (lmWeight === 1) return [];
+  if (teachers) return [...new Set(teachers)];
+  return known.some((name) => name !== "target") ? known : [];
+}

@@ -167,17 +167,24 @@ export function lines(points: readonly Point[], caption: Caption): string {
  *
  * @param points One a bar; `x` names the group.
  * @param caption Words around it.
+ * @param digits Decimals of the numbers. Defaults to 2.
  * @returns HTML with one `<svg>`.
  */
-export function bars(points: readonly Point[], caption: Caption): string {
-  const top = Math.max(...points.map(({ y }) => y));
+export function bars(
+  points: readonly Point[],
+  caption: Caption,
+  digits = 2,
+): string {
+  const heights = points.map(({ y }) => y);
+  const top = 1.1 * Math.max(0, ...heights);
+  const bottom = 1.1 * Math.min(0, ...heights);
   return draw(caption, {
     width: 760,
     height: 320,
     marginBottom: 90,
     fx: { label: null, domain: [...new Set(points.map(({ x }) => x))] },
     x: { label: null, domain: colors(points).domain!, tickRotate: -40 },
-    y: { label: caption.y, grid: true, domain: [0, 1.1 * top] },
+    y: { label: caption.y, grid: true, domain: [bottom, top] },
     color: colors(points),
     marks: [
       Plot.barY(points, { fx: "x", x: "series", y: "y", fill: "series" }),
@@ -185,7 +192,7 @@ export function bars(points: readonly Point[], caption: Caption): string {
         fx: "x",
         x: "series",
         y: "y",
-        text: ({ y }) => y.toFixed(2),
+        text: ({ y }) => y.toFixed(digits),
         dy: -6,
       }),
       Plot.ruleY([0]),

@@ -1,10 +1,10 @@
 import { Field, makeData, RecordBatch, Schema, Struct } from "apache-arrow";
+import type { ColumnBuilder } from "#/shards/column_builders.ts";
+import type { NumberTable } from "#/shards/column_views.ts";
 import {
-  type ColumnBuilder,
   type ColumnKind,
   columnKinds,
   type ColumnValues,
-  type NumberTable,
 } from "#/shards/columns.ts";
 import type { Columns, DatasetSchema, Values } from "#/shards/schemas.ts";
 

@@ -2,24 +2,30 @@ import {
   Bool,
   type Data,
   DataType,
-  Field,
-  FixedSizeList,
   Float16,
   Float32,
   Int32,
-  List,
-  makeData,
   Utf8,
 } from "apache-arrow";
-import { GrowingArray } from "#/shards/growing_array.ts";
-
-/** A list of lists of one width: `values` is `[values.length / width, width]`. */
-export interface NumberTable<A extends Int32Array | Float32Array> {
-  /** Entries of every inner list. */
-  width: number;
-  /** The entries, row-major. */
-  values: A;
-}
+import {
+  boolBuilder,
+  type ColumnBuilder,
+  fixedListOf,
+  listBuilder,
+  listOf,
+  scalarBuilder,
+  tableBuilder,
+  utf8Builder,
+} from "#/shards/column_builders.ts";
+import {
+  boolView,
+  halfTableView,
+  listView,
+  type NumberTable,
+  scalarView,
+  tableView,
+  utf8View,
+} from "#/shards/column_views.ts";
 
 /** What a value of each kind of column is. */
 export interface ColumnValues {
@@ -43,18 +49,6 @@ export interface ColumnValues {
 
 /** The name of a kind of column. */
 export type ColumnKind = keyof ColumnValues;
-
-/** Collects the values of one column until they make a batch. */
-export interface ColumnBuilder<Value> {
-  /** Bytes collected so far. */
-  byteLength(): number;
-  /** Add the value of one more row. */
-  append(value: Value): void;
-  /** The column so far; valid until the next `append` or `clear`. */
-  finish(rows: number): Data;
-  /** Forget all rows. */
-  clear(): void;
-}
 
 interface Kind<Value> {
   /** The Arrow type; `width` is K. */
@@ -88,31 +82,28 @@ export const columnKinds: { [K in ColumnKind]: Kind<ColumnValues[K]> } = {
     label: "Bool",
     accepts: DataType.isBool,
     builder: boolBuilder,
-    view: (data) => {
-      const bits = data.values as Uint8Array;
-      return (row) => (bits[row >> 3]! >> (row & 7) & 1) === 1;
-    },
+    view: boolView,
   },
   int32: {
     type: () => int32,
     label: "Int32",
     accepts: isInt32,
     builder: () => scalarBuilder(int32),
-    view: (data) => (row) => (data.values as Int32Array)[row]!,
+    view: scalarView,
   },
   float32: {
     type: () => float32,
     label: "Float32",
     accepts: isFloat32,
     builder: () => scalarBuilder(float32),
-    view: (data) => (row) => (data.values as Float32Array)[row]!,
+    view: scalarView,
   },
   int32List: {
     type: () => listOf(int32),
     label: "List<Int32>",
     accepts: (type) => DataType.isList(type) && isInt32(type.valueType),
     positions: (values) => values.length,
-    builder: () => listBuilder(int32, new GrowingArray(int32Array)),
+    builder: () => listBuilder(int32),
     view: listView<Int32Array>,
   },
   float32List: {
@@ -120,7 +111,7 @@ export const columnKinds: { [K in ColumnKind]: Kind<ColumnValues[K]> } = {
     label: "List<Float32>",
     accepts: (type) => DataType.isList(type) && isFloat32(type.valueType),
     positions: (values) => values.length,
-    builder: () => listBuilder(float32, new GrowingArray(float32Array)),
+    builder: () => listBuilder(float32),
     view: listView<Float32Array>,
   },
   int32Table: {
@@ -128,36 +119,18 @@ export const columnKinds: { [K in ColumnKind]: Kind<ColumnValues[K]> } = {
     label: "List<FixedSizeList[K]<Int32>>",
     accepts: (type) => isTable(type, isInt32),
     positions: ({ values, width }) => values.length / width,
-    builder: (width) =>
-      tableBuilder(int32, new GrowingArray(int32Array), width),
-    view: (data) => tableView<Int32Array>(data, (values) => values),
+    builder: (width) => tableBuilder(int32, width),
+    view: tableView,
   },
   float16Table: {
     type: (width) => listOf(fixedListOf(float16, width)),
     label: "List<FixedSizeList[K]<Float16>>",
     accepts: (type) => isTable(type, isFloat16),
     positions: ({ values, width }) => values.length / width,
-    builder: (width) =>
-      tableBuilder(float16, new GrowingArray(float16Array), width),
-    view: (data) => tableView<Float32Array>(data, widen),
+    builder: (width) => tableBuilder(float16, width),
+    view: halfTableView,
   },
 };
-
-function int32Array(length: number): Int32Array<ArrayBuffer> {
-  return new Int32Array(length);
-}
-
-function float32Array(length: number): Float32Array<ArrayBuffer> {
-  return new Float32Array(length);
-}
-
-function float16Array(length: number): Float16Array<ArrayBuffer> {
-  return new Float16Array(length);
-}
-
-function uint8Array(length: number): Uint8Array<ArrayBuffer> {
-  return new Uint8Array(length);
-}
 
 function isInt32(type: DataType): boolean {
   return DataType.isInt(type) && type.bitWidth === 32 && type.isSigned;
@@ -174,222 +147,4 @@ function isFloat16(type: DataType): boolean {
 function isTable(type: DataType, isEntry: (type: DataType) => boolean) {
   return DataType.isList(type) && DataType.isFixedSizeList(type.valueType) &&
     isEntry(type.valueType.children[0]!.type);
-}
-
-/** `datasets` expects list children that are nullable and called "item". */
-function listOf<T extends DataType>(type: T): List<T> {
-  return new List(new Field("item", type, true));
-}
-
-function fixedListOf<T extends DataType>(
-  type: T,
-  width: number,
-): FixedSizeList<T> {
-  return new FixedSizeList(width, new Field("item", type, true));
-}
-
-function utf8Builder(): ColumnBuilder<string> {
-  const encoder = new TextEncoder();
-  const bytes = new GrowingArray(uint8Array);
-  const offsets = new Offsets();
-  return {
-    byteLength: () => bytes.length + offsets.byteLength,
-    append(value) {
-      bytes.append(encoder.encode(value));
-      offsets.push(bytes.length);
-    },
-    finish: (length) =>
-      makeData({
-        type: new Utf8(),
-        length,
-        nullCount: 0,
-        valueOffsets: offsets.values,
-        data: bytes.values,
-      }),
-    clear() {
-      bytes.clear();
-      offsets.clear();
-    },
-  };
-}
-
-function boolBuilder(): ColumnBuilder<boolean> {
-  const bits = new GrowingArray(uint8Array);
-  let rows = 0;
-  return {
-    byteLength: () => bits.length,
-    append(value) {
-      if (rows % 8 === 0) bits.push(0);
-      if (value) bits.values[rows >> 3]! |= 1 << (rows & 7);
-      rows++;
-    },
-    finish: (length) =>
-      makeData({ type: new Bool(), length, nullCount: 0, data: bits.values }),
-    clear() {
-      bits.clear();
-      rows = 0;
-    },
-  };
-}
-
-function scalarBuilder(type: Int32 | Float32): ColumnBuilder<number> {
-  const values = type instanceof Int32
-    ? new GrowingArray(int32Array)
-    : new GrowingArray(float32Array);
-  return {
-    byteLength: () => values.length * 4,
-    append: (value) => values.push(value),
-    finish: (length) =>
-      makeData({
-        type: type as Int32,
-        length,
-        nullCount: 0,
-        data: values.values,
-      }),
-    clear: () => values.clear(),
-  };
-}
-
-type ListEntries = GrowingArray<
-  | Int32Array<ArrayBuffer>
-  | Float32Array<ArrayBuffer>
-  | Float16Array<ArrayBuffer>
->;
-
-function listBuilder<A extends Int32Array | Float32Array>(
-  type: Int32 | Float32,
-  entries: ListEntries,
-): ColumnBuilder<A> {
-  const offsets = new Offsets();
-  return {
-    byteLength: () => entries.values.byteLength + offsets.byteLength,
-    append(value) {
-      entries.append(value);
-      offsets.push(entries.length);
-    },
-    finish: (length) =>
-      makeData({
-        type: listOf(type as Int32),
-        length,
-        nullCount: 0,
-        valueOffsets: offsets.values,
-        child: entriesData(type, entries),
-      }),
-    clear() {
-      entries.clear();
-      offsets.clear();
-    },
-  };
-}
-
-function tableBuilder<A extends Int32Array | Float32Array>(
-  type: Int32 | Float16,
-  entries: ListEntries,
-  width: number,
-): ColumnBuilder<NumberTable<A>> {
-  const offsets = new Offsets();
-  return {
-    byteLength: () => entries.values.byteLength + offsets.byteLength,
-    append(value) {
-      entries.append(value.values);
-      offsets.push(entries.length / width);
-    },
-    finish: (length) =>
-      makeData({
-        type: listOf(fixedListOf(type as Int32, width)),
-        length,
-        nullCount: 0,
-        valueOffsets: offsets.values,
-        child: makeData({
-          type: fixedListOf(type as Int32, width),
-          length: entries.length / width,
-          nullCount: 0,
-          child: entriesData(type, entries),
-        }),
-      }),
-    clear() {
-      entries.clear();
-      offsets.clear();
-    },
-  };
-}
-
-function entriesData(
-  type: Int32 | Float32 | Float16,
-  { length, values }: ListEntries,
-): Data<Int32> {
-  const { buffer, byteOffset } = values;
-  const data = type instanceof Float16
-    ? new Uint16Array(buffer, byteOffset, length)
-    : values;
-  return makeData({
-    type: type as Int32,
-    length,
-    nullCount: 0,
-    data: data as Int32Array,
-  });
-}
-
-/** Where each row's list ends, with the 0 Arrow wants in front. */
-class Offsets {
-  readonly #ends = new GrowingArray(int32Array);
-
-  constructor() {
-    this.clear();
-  }
-
-  get byteLength(): number {
-    return this.#ends.length * 4;
-  }
-
-  get values(): Int32Array<ArrayBuffer> {
-    return this.#ends.values;
-  }
-
-  push(end: number): void {
-    this.#ends.push(end);
-  }
-
-  clear(): void {
-    this.#ends.clear();
-    this.#ends.push(0);
-  }
-}
-
-function utf8View(data: Data): (row: number) => string {
-  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
-  const offsets = data.valueOffsets as Int32Array;
-  const bytes = data.values as Uint8Array;
-  return (row) =>
-    decoder.decode(bytes.subarray(offsets[row]!, offsets[row + 1]!));
-}
-
-function listView<A extends Int32Array | Float32Array>(
-  data: Data,
-): (row: number) => A {
-  const offsets = data.valueOffsets as Int32Array;
-  const values = data.children[0]!.values as A;
-  return (row) => values.subarray(offsets[row]!, offsets[row + 1]!) as A;
-}
-
-function tableView<A extends Int32Array | Float32Array>(
-  data: Data,
-  convert: (values: A) => A,
-): (row: number) => NumberTable<A> {
-  const offsets = data.valueOffsets as Int32Array;
-  const lists = data.children[0]!;
-  const width = (lists.type as FixedSizeList).listSize;
-  const values = lists.children[0]!.values as A;
-  return (row) => ({
-    width,
-    values: convert(
-      values.subarray(offsets[row]! * width, offsets[row + 1]! * width) as A,
-    ),
-  });
-}
-
-/** f16 as Arrow holds it, a Uint16Array, to f32. */
-function widen(half: Float32Array): Float32Array {
-  const { buffer, byteOffset, length } = half;
-  return new Float32Array(new Float16Array(buffer, byteOffset, length));
 }

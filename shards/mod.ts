@@ -17,11 +17,8 @@ export {
   type DatasetSchema,
   type Values,
 } from "#/shards/schemas.ts";
-export type {
-  ColumnKind,
-  ColumnValues,
-  NumberTable,
-} from "#/shards/columns.ts";
+export type { ColumnKind, ColumnValues } from "#/shards/columns.ts";
+export type { NumberTable } from "#/shards/column_views.ts";
 export { type ReadOptions, readRows } from "#/shards/read_rows.ts";
 export {
   openRandomAccess,

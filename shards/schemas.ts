@@ -1,8 +1,5 @@
-import type {
-  ColumnKind,
-  ColumnValues,
-  NumberTable,
-} from "#/shards/columns.ts";
+import type { NumberTable } from "#/shards/column_views.ts";
+import type { ColumnKind, ColumnValues } from "#/shards/columns.ts";
 import type {
   AlignedRow,
   PackedRow,

@@ -1,15 +1,19 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import { call } from "#/stages/command.ts";
 import {
   cutWindows,
   logLikelihoods,
 } from "#/stages/evaluate/log_likelihood.ts";
+import { command } from "#/stages/evaluate/main.ts";
 import {
   evaluateChoices,
   type Question,
   readQuestions,
 } from "#/stages/evaluate/tasks/choices.ts";
 import { evaluateText } from "#/stages/evaluate/tasks/text.ts";
+import { STORIES } from "#/tests/stories.ts";
+import { inTemporaryDirectory } from "#/tests/temporary_directory.ts";
 import { byteLogprobs, byteScorer, byteTokenizer } from "#/tests/byte_model.ts";
 
 const tokenizer = byteTokenizer();
@@ -173,4 +177,57 @@ Deno.test("readQuestions() names file and line of what it cannot read", async ()
     });
   }
   await Deno.remove(file);
+});
+
+const golden = new URL("../../../shared/golden/stories260k/", import.meta.url)
+  .pathname;
+const isThere = await Deno.stat(golden).then(() => true, () => false);
+
+Deno.test({
+  name: `evaluate measures a trained model${
+    isThere ? "" : " (skipped: shared/golden absent)"
+  }`,
+  ignore: !isThere,
+  fn: () =>
+    inTemporaryDirectory(async (directory) => {
+      const write = (name: string, text: string) => {
+        Deno.writeTextFileSync(`${directory}/${name}`, text);
+        return `${directory}/${name}`;
+      };
+      const lines = STORIES.map((text) => JSON.stringify({ text })).join("\n");
+      const questions = [
+        { context: "Once upon a", choices: [" time", " sky"], label: 0 },
+        { context: "The girl was very", choices: [" run", " happy"], label: 1 },
+      ];
+      const args = ["evaluate", "--model", golden, "--batch-tokens", "600"];
+      const { lines: results, text } = await call(command, [
+        ...args,
+        "--text",
+        write("empty.txt", ""),
+        write("none.jsonl", ""),
+        write("stories.jsonl", lines),
+        write("long.txt", STORIES.join("\n").repeat(4)),
+        "--choices",
+        write("q.jsonl", questions.map((q) => JSON.stringify(q)).join("\n")),
+      ]) as { lines: Record<string, number>[]; text: string };
+
+      assert.deepEqual(
+        results.map(({ file }) => `${file}`.split("/").at(-1)),
+        ["empty.txt", "none.jsonl", "stories.jsonl", "long.txt", "q.jsonl"],
+      );
+      assert.deepEqual(results.map(({ documents }) => documents).slice(0, 4), [
+        1,
+        0,
+        STORIES.length,
+        1,
+      ]);
+      const [, , stories, long, answers] = results;
+      const bytes = new TextEncoder().encode(STORIES.join("")).length;
+      assert.equal(stories!.bytes, bytes);
+      // The model's published validation loss is 1.2968 nats per token.
+      assert.ok(stories!.nats_per_token! > 0.6 && stories!.nats_per_token! < 2);
+      assert.ok(long!.tokens! > 512 && long!.nats_per_token! < 2);
+      assert.deepEqual([answers!.acc, answers!.acc_norm], [1, 1]);
+      assert.equal(text.split("\n").length, 5);
+    }),
 });

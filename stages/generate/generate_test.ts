@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import type { Generator } from "#/models/mod.ts";
+import { call } from "#/stages/command.ts";
 import { generate, type GenerateOptions } from "#/stages/generate/generate.ts";
+import { command } from "#/stages/generate/main.ts";
 import { sampler } from "#/stages/generate/sampling.ts";
-import { BYTE_OFFSET, byteTokenizer } from "#/tests/byte_model.ts";
+import { byteTokenizer } from "#/tests/byte_model.ts";
 
 /** A generator that wants to write certain ids, whatever it is given. */
 function scripted(
@@ -153,6 +155,26 @@ Deno.test("sampler() refuses NaN and options out of range", () => {
   assert.throws(() => sampler(all, { topP: 0 }), RangeError);
 });
 
-Deno.test("byteTokenizer() has one token a byte", () => {
-  assert.deepEqual(idsOf("a"), [97 + BYTE_OFFSET]);
+const golden = new URL("../../../shared/golden/stories260k/", import.meta.url)
+  .pathname;
+const isThere = await Deno.stat(golden).then(() => true, () => false);
+
+Deno.test({
+  name: `generate writes what llama2.c writes${
+    isThere ? "" : " (skipped: shared/golden absent)"
+  }`,
+  ignore: !isThere,
+  async fn() {
+    const args = ["generate", "--model", golden, "--max-new-tokens", "256"];
+    const report = await call(command, [...args, "--prompt", ""]);
+    const expected = await Deno.readTextFile(`${golden}greedy.txt`);
+    assert.equal(report.text + "\n", expected);
+    const [line] = report.lines as { continuation: string; tokens: number }[];
+    assert.equal(line!.continuation, report.text);
+    assert.equal(line!.tokens, 256);
+
+    const prompt = expected.slice(0, 100);
+    const next = await call(command, [...args, "--prompt", prompt]);
+    assert.ok(next.text.startsWith(prompt));
+  },
 });

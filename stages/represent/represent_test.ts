@@ -1,12 +1,22 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import type { RepresentationRow, TextRow } from "#/shards/mod.ts";
+import {
+  datasets,
+  readRows,
+  type RepresentationRow,
+  type TextRow,
+  writeDataset,
+} from "#/shards/mod.ts";
+import { call } from "#/stages/command.ts";
+import { command } from "#/stages/represent/main.ts";
 import {
   represent,
   type RepresentOptions,
 } from "#/stages/represent/represent.ts";
 import { parseShard, shardRange } from "#/stages/represent/shard.ts";
 import { assertAllClose } from "#/tests/allclose.ts";
+import { STORIES } from "#/tests/stories.ts";
+import { inTemporaryDirectory } from "#/tests/temporary_directory.ts";
 import {
   BYTE_OFFSET,
   byteLogprobs,
@@ -185,4 +195,71 @@ Deno.test("parseShard() wants I/N", () => {
       /expected I\/N with I from 0 to N − 1/,
     );
   }
+});
+
+const golden = new URL("../../../shared/golden/stories260k/", import.meta.url)
+  .pathname;
+const isThere = await Deno.stat(golden).then(() => true, () => false);
+
+async function writeText(directory: string): Promise<void> {
+  const rows = { train: STORIES.slice(1), validation: STORIES.slice(0, 1) };
+  await writeDataset(
+    {
+      out: directory,
+      stage: "split",
+      options: {},
+      inputs: {},
+      schema: datasets.text,
+      splits: ["train", "validation"],
+    },
+    ({ split }) =>
+      rows[split as "train"].map((text, i) =>
+        block(text, true, `${split}:${i}`)
+      ),
+  );
+}
+
+Deno.test({
+  name: `represent writes every split, whole or in parts, once${
+    isThere ? "" : " (skipped: shared/golden absent)"
+  }`,
+  ignore: !isThere,
+  fn: () =>
+    inTemporaryDirectory(async (directory) => {
+      await writeText(`${directory}/text`);
+      const represent = (name: string, ...flags: string[]) =>
+        call(command, [
+          ...["represent", "--model", golden, "--text", `${directory}/text`],
+          ...["--out", `${directory}/${name}`, "--top-k", "4", ...flags],
+        ]).then(({ lines }) => lines[0] as { rows: number; skipped: boolean });
+      const rows = (name: string, split: string) =>
+        Array.fromAsync(
+          readRows(`${directory}/${name}`, datasets.representations, { split }),
+        );
+
+      const first = await represent("whole");
+      assert.deepEqual([first.rows, first.skipped], [STORIES.length, false]);
+      assert.equal((await represent("whole")).skipped, true);
+      await assert.rejects(represent("whole", "--filter-nan"), /filterNan/);
+      await represent("part0", "--shard", "0/2", "--batch-tokens", "100");
+      await represent("part1", "--shard", "1/2");
+      for (const split of ["train", "validation"]) {
+        const whole = await rows("whole", split);
+        const parts = [
+          ...await rows("part0", split),
+          ...await rows("part1", split),
+        ];
+        assert.deepEqual(parts.map(({ id }) => id), whole.map(({ id }) => id));
+        for (const [i, row] of whole.entries()) {
+          assert.deepEqual(parts[i]!.inputIds, row.inputIds);
+          // Another batch shape sums in another order.
+          assertAllClose(
+            [parts[i]!.bitsPerByte],
+            [row.bitsPerByte],
+            { rtol: 1e-5, atol: 0 },
+          );
+          assert.ok(row.bitsPerByte > 0.2 && row.bitsPerByte < 4);
+        }
+      }
+    }),
 });

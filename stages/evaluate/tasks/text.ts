@@ -1,3 +1,4 @@
+import { existsSync, statSync } from "node:fs";
 import { readDocuments } from "#/shards/mod.ts";
 import { startId, type Tokenizer } from "#/tokenizers/mod.ts";
 import {
@@ -89,9 +90,9 @@ export const text: Task = {
     const results = await evaluateText(readDocuments(paths), model, options);
     const seen = new Set(results.map(({ file }) => file));
     const empty = paths.filter((path) =>
-      !seen.has(path) && Deno.statSync(path).isFile
+      !seen.has(path) && existsSync(path) && statSync(path).isFile()
     );
-    return [...results, ...empty.map((file) => withRates(emptyResult(file)))];
+    return inOrder(paths, [...results, ...empty.map(emptyResult)]);
   },
 };
 
@@ -100,6 +101,13 @@ function wholeText(text: string, tokenizer: Tokenizer): Continuation {
   const { ids } = tokenizer.encode(text);
   if (start === undefined) return { ids, from: 1, hasStart: false };
   return { ids: Int32Array.of(start, ...ids), from: 1, hasStart: true };
+}
+
+/** Files without documents come last; puts them where they were asked for. */
+function inOrder(paths: readonly string[], results: TextResult[]) {
+  const place = ({ file }: TextResult) =>
+    paths.findIndex((path) => file.startsWith(path));
+  return results.sort((x, y) => place(x) - place(y));
 }
 
 function emptyResult(file: string): TextResult {

@@ -33,31 +33,100 @@ export function editDistance(first: Uint8Array, second: Uint8Array): number {
     ? [first, second]
     : [second, first];
   if (pattern.length === 0) return text.length;
-  return pattern.length <= WORD
-    ? oneWord(pattern, text)
-    : manyWords(pattern, text);
-}
-
-function oneWord(pattern: Uint8Array, text: Uint8Array): number {
+  if (pattern.length > WORD) return manyWords(pattern, text);
   const m = pattern.length;
   for (let i = 0; i < m; i++) peq[pattern[i]!]! |= 1 << i;
+  const distance = oneWord(peq, m, text, Infinity);
+  for (let i = 0; i < m; i++) peq[pattern[i]!] = 0;
+  return distance;
+}
+
+/**
+ * One byte string, to be compared with many.
+ *
+ * Its bit vectors are made once, and a comparison ends as soon as the distance
+ * is known to be more than what is of interest.
+ */
+export class EditPattern {
+  readonly #bytes: Uint8Array;
+  readonly #peq = new Int32Array(256);
+
+  /**
+   * Prepare.
+   *
+   * @param bytes Any bytes.
+   */
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+    if (bytes.length > WORD) return;
+    for (let i = 0; i < bytes.length; i++) this.#peq[bytes[i]!]! |= 1 << i;
+  }
+
+  /**
+   * Compare.
+   *
+   * @param text Any bytes.
+   * @param most The largest distance of interest.
+   * @returns `editDistance` of the two where it is at most `most`, else any
+   * number above `most`.
+   */
+  distance(text: Uint8Array, most: number): number {
+    const m = this.#bytes.length;
+    if (m === 0 || m > WORD) return editDistance(this.#bytes, text);
+    const bound = this.#bound(text);
+    return bound > most ? bound : oneWord(this.#peq, m, text, most);
+  }
+
+  /** Bytes that only one of the two has: an edit mends one on either side. */
+  #bound(text: Uint8Array): number {
+    let matched = 0;
+    let foreign = 0;
+    for (let j = 0; j < text.length; j++) {
+      const rows = this.#peq[text[j]!]!;
+      matched |= rows;
+      if (rows === 0) foreign++;
+    }
+    const missing = this.#bytes.length - bitCount(matched);
+    return missing > foreign ? missing : foreign;
+  }
+}
+
+/**
+ * Count the ones of 32 bits.
+ *
+ * @param bits An integer.
+ * @returns 0 to 32.
+ */
+export function bitCount(bits: number): number {
+  bits -= (bits >>> 1) & 0x55555555;
+  bits = (bits & 0x33333333) + ((bits >>> 2) & 0x33333333);
+  return Math.imul((bits + (bits >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24;
+}
+
+function oneWord(
+  rows: Int32Array,
+  m: number,
+  text: Uint8Array,
+  most: number,
+): number {
   const last = 1 << (m - 1);
   let plus = -1;
   let minus = 0;
   let score = m;
   for (let j = 0; j < text.length; j++) {
-    const eq = peq[text[j]!]!;
+    const eq = rows[text[j]!]!;
     const vertical = eq | minus;
     const horizontal = (((eq & plus) + plus) ^ plus) | eq;
     let up = minus | ~(horizontal | plus);
     const down = plus & horizontal;
-    if (up & last) score++;
-    else if (down & last) score--;
+    if (up & last) {
+      // Each byte to come takes one off at most.
+      if (++score - (text.length - 1 - j) > most) return score;
+    } else if (down & last) score--;
     up = (up << 1) | 1;
     plus = (down << 1) | ~(vertical | up);
     minus = up & vertical;
   }
-  for (let i = 0; i < m; i++) peq[pattern[i]!] = 0;
   return score;
 }
 

@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { editDistance } from "#/kernels/edit_distance/edit_distance.ts";
+import {
+  editDistance,
+  EditPattern,
+} from "#/kernels/edit_distance/edit_distance.ts";
 
 /** The textbook table, one row at a time. */
 function table(first: Uint8Array, second: Uint8Array): number {
@@ -28,6 +31,19 @@ Deno.test("editDistance() matches the dynamic program", () => {
   fc.assert(
     fc.property(bytes, bytes, (first, second) => {
       assert.equal(editDistance(first, second), table(first, second));
+    }),
+    { numRuns: 1000 },
+  );
+});
+
+Deno.test("EditPattern.distance() is exact up to the most, and above it beyond", () => {
+  const most = fc.integer({ min: 0, max: 40 });
+  fc.assert(
+    fc.property(bytes, bytes, most, (first, second, most) => {
+      const expected = table(first, second);
+      const actual = new EditPattern(first).distance(second, most);
+      if (expected <= most) assert.equal(actual, expected);
+      else assert.ok(actual > most);
     }),
     { numRuns: 1000 },
   );

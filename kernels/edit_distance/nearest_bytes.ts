@@ -1,4 +1,4 @@
-import { editDistance } from "./edit_distance.ts";
+import { bitCount, editDistance, EditPattern } from "./edit_distance.ts";
 
 /** The nearest of many byte strings. */
 export interface Nearest {
@@ -45,11 +45,10 @@ export class NearestBytes {
     });
     for (let length = 0; length < members.length; length++) {
       const indexes = Int32Array.from(members[length] ?? []);
-      const signatures = Int32Array.from(
-        indexes,
-        (index) => signature(strings[index]!),
+      const [lows, highs] = ([0, 32] as const).map((first) =>
+        indexes.map((index) => signature(strings[index]!, first))
       );
-      this.#byLength.push({ indexes, signatures });
+      this.#byLength.push({ indexes, lows: lows!, highs: highs! });
     }
   }
 
@@ -79,38 +78,38 @@ export class NearestBytes {
 
   #scan(query: Uint8Array): Nearest {
     const best = { index: -1, distance: Infinity };
-    const mask = signature(query);
+    const wanted = {
+      pattern: new EditPattern(query),
+      low: signature(query, 0),
+      high: signature(query, 32),
+    };
     const furthest = Math.max(query.length, this.#byLength.length);
     for (let gap = 0; gap <= Math.min(best.distance, furthest); gap++) {
-      this.#scanLength(query, mask, query.length - gap, best);
-      if (gap > 0) this.#scanLength(query, mask, query.length + gap, best);
+      this.#scanLength(wanted, query.length - gap, best);
+      if (gap > 0) this.#scanLength(wanted, query.length + gap, best);
     }
     return best;
   }
 
   #scanLength(
-    query: Uint8Array,
-    mask: number,
+    { pattern, low, high }: Wanted,
     length: number,
     best: Nearest,
   ): void {
     const bucket = this.#byLength[length];
     if (!bucket) return;
-    const { indexes, signatures } = bucket;
+    const { indexes, lows, highs } = bucket;
     for (let k = 0; k < indexes.length; k++) {
-      const other = signatures[k]!;
-      const bound = Math.max(bitCount(mask & ~other), bitCount(other & ~mask));
-      if (bound > best.distance) continue;
+      const otherLow = lows[k]!;
+      const otherHigh = highs[k]!;
       const index = indexes[k]!;
-      if (bound === best.distance && index > best.index) continue;
-      const distance = editDistance(query, this.#strings[index]!);
-      if (
-        distance < best.distance ||
-        (distance === best.distance && index < best.index)
-      ) {
-        best.index = index;
-        best.distance = distance;
-      }
+      const most = index < best.index ? best.distance : best.distance - 1;
+      const lacks = bitCount(low & ~otherLow) + bitCount(high & ~otherHigh);
+      if (lacks > most) continue;
+      const distance = pattern.distance(this.#strings[index]!, most);
+      if (distance > most) continue;
+      best.index = index;
+      best.distance = distance;
     }
   }
 }
@@ -118,7 +117,15 @@ export class NearestBytes {
 /** The strings of one length, by index, and which bytes occur in them. */
 interface Bucket {
   indexes: Int32Array;
-  signatures: Int32Array;
+  lows: Int32Array;
+  highs: Int32Array;
+}
+
+/** What is looked for. */
+interface Wanted {
+  pattern: EditPattern;
+  low: number;
+  high: number;
 }
 
 /** Strings by the hashes of themselves and of themselves less one byte. */
@@ -186,15 +193,11 @@ function hash(bytes: Uint8Array, skip: number): number {
   return value ^ (value >>> 15);
 }
 
-/** One bit for each byte that occurs, modulo 32: letters have their own. */
-function signature(bytes: Uint8Array): number {
+/** One bit for each byte that occurs, modulo 64, from `first` on. */
+function signature(bytes: Uint8Array, first: 0 | 32): number {
   let bits = 0;
-  for (let i = 0; i < bytes.length; i++) bits |= 1 << (bytes[i]! & 31);
+  for (let i = 0; i < bytes.length; i++) {
+    if ((bytes[i]! & 32) === first) bits |= 1 << (bytes[i]! & 31);
+  }
   return bits;
-}
-
-function bitCount(bits: number): number {
-  bits -= (bits >>> 1) & 0x55555555;
-  bits = (bits & 0x33333333) + ((bits >>> 2) & 0x33333333);
-  return Math.imul((bits + (bits >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24;
 }

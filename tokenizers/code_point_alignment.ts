@@ -35,27 +35,29 @@ export function alignCodePoints(
     j += width;
     stops[i++] = j;
   };
+  // What extends a character belongs to it, what else is passed over to nobody.
+  const pass = () => {
+    if (i > 0 && stops[i - 1] === j && isExtending(to[j]!)) stops[i - 1]!++;
+    j++;
+  };
   while (i < from.length) {
     if (j < to.length && from[i] === to[j]) match(1);
-    else if (j < to.length && isExtending(to[j]!)) {
-      // It belongs to what stands before it.
-      j++;
-      if (i > 0) stops[i - 1] = j;
-    } else if (j < to.length && isSame(from[i]!, to[j]!)) match(1);
-    else if (j < to.length && isIgnorable(to[j]!)) j++;
-    else if (
-      j === to.length || isExtending(from[i]!) || isIgnorable(from[i]!)
-    ) {
-      match(0);
+    else if (j < to.length && isExtending(to[j]!)) pass();
+    else if (j < to.length && isSame(from[i]!, to[j]!)) match(1);
+    else if (j === to.length || isExtending(from[i]!)) match(0);
+    else if (isSame(from[i]!, to[visible(to, j)] ?? -1)) {
+      for (const next = visible(to, j); j < next;) pass();
+    } else if (isSame(from[visible(from, i)] ?? -1, to[j]!)) {
+      for (const next = visible(from, i); i < next;) match(0);
     } else {
       const path = alignWindow(from.subarray(i), to.subarray(j));
       for (const step of path) {
-        if (step === "delete") j++;
+        if (step === "delete") pass();
         else match(step === "match" ? 1 : 0);
       }
     }
   }
-  while (i > 0 && j < to.length && isExtending(to[j]!)) stops[i - 1] = ++j;
+  while (j < to.length && isExtending(to[j]!)) pass();
   return { starts, stops };
 }
 
@@ -73,7 +75,8 @@ function alignWindow(from: Uint32Array, to: Uint32Array): Step[] {
       isWhole,
     );
     if (isWhole) return path;
-    if (cost > rows && window < MAX_WINDOW) continue;
+    // More than 2 a row: mostly substitutions, as where the gap is wider.
+    if (cost > 2 * rows && window < MAX_WINDOW) continue;
     // Steps near the window's edge might be others if one saw further.
     const kept = path.slice(0, Math.ceil(path.length / 2));
     return kept.includes("match") || kept.includes("insert") ? kept : path;
@@ -134,8 +137,9 @@ function cheapestPath(
 
 const folds = new Map<number, number>();
 
-/** What remains of a code point without form, marks and case. */
+/** What remains of a code point without form, marks and case; -1 is the end. */
 function fold(point: number): number {
+  if (point < 0) return point;
   const known = folds.get(point);
   if (known !== undefined) return known;
   const character = String.fromCodePoint(point);
@@ -157,6 +161,12 @@ function isExtending(point: number): boolean {
     /^[\p{M}\u1160-\u11ff\ud7b0-\ud7ff\u200c\u200d]/u.test(
       String.fromCodePoint(point).normalize("NFKD"),
     );
+}
+
+/** Index of the first code point from `at` on that is not ignorable. */
+function visible(text: Uint32Array, at: number): number {
+  while (at < text.length && isIgnorable(text[at]!)) at++;
+  return at;
 }
 
 /** What normalizers drop or add: spaces and what cannot be seen. */

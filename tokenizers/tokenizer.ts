@@ -3,6 +3,8 @@ import { alignEnds } from "./byte_alignment.ts";
 import { forPlainText } from "./plain_text.ts";
 import { specialIds, specialRoles } from "./special_tokens.ts";
 import type { SpecialRoles } from "./special_tokens.ts";
+import { UnigramUnknowns } from "./unigram_unknowns.ts";
+import type { Piece } from "./unigram_unknowns.ts";
 import { spaceSymbol, tokenBytes } from "./token_bytes.ts";
 import { flatten, readTokenizerFiles } from "./tokenizer_json.ts";
 import type { TokenizerFiles, TokenizerJson } from "./tokenizer_json.ts";
@@ -95,7 +97,7 @@ class JsonTokenizer implements Tokenizer {
   readonly normalizes: boolean;
   readonly #encoder: Encoder;
   readonly #prefix: Prefix;
-  readonly #byteTokens: readonly number[] | undefined;
+  readonly #unigram: UnigramUnknowns | undefined;
   readonly #isWordPiece: boolean;
 
   constructor(directory: string, files: TokenizerFiles) {
@@ -110,23 +112,25 @@ class JsonTokenizer implements Tokenizer {
     this.prefixSpace = this.#prefix !== "never";
     this.#isWordPiece = json.model.type === "WordPiece";
     this.normalizes = this.#isWordPiece || changesText(json);
-    this.#byteTokens = unigramByteTokens(json, this.tokens);
+    this.#unigram = json.model.type === "Unigram"
+      ? new UnigramUnknowns(json, this.tokens)
+      : undefined;
     this.#encoder = createEncoder(files, this.specialIds);
   }
 
   encode(text: string): Encoding {
     const wellFormed = text.toWellFormed();
     const utf8 = new TextEncoder().encode(wellFormed);
-    const ids = Int32Array.from(this.#encode(wellFormed));
-    const { bytes, ends } = concatenate(ids, this.tokenBytes);
+    const pieces = this.#encode(wellFormed);
+    const { bytes, ends } = concatenate(pieces.map(({ bytes }) => bytes));
     const virtual = this.#virtualPrefix(bytes, wellFormed);
-    const isUnknown = (token: number) => this.specialIds.has(ids[token]!);
+    const isUnknown = (token: number) => pieces[token]!.bytes.length === 0;
     const byteEnds = alignEnds({
       bytes: bytes.subarray(virtual),
       ends: virtual ? ends.map((end) => Math.max(0, end - virtual)) : ends,
       isUnknown,
     }, utf8);
-    return { ids, byteEnds };
+    return { ids: Int32Array.from(pieces, ({ id }) => id), byteEnds };
   }
 
   decode(ids: ArrayLike<number>): string {
@@ -137,27 +141,23 @@ class JsonTokenizer implements Tokenizer {
         clean_up_tokenization_spaces: false,
       });
     }
-    const { bytes } = concatenate(Int32Array.from(kept), this.tokenBytes);
+    const { bytes } = concatenate(
+      kept.map((id) => this.tokenBytes[id] ?? NO_BYTES),
+    );
     const skip = this.prefixSpace && bytes[0] === SPACE ? 1 : 0;
     const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
     return decoder.decode(bytes.subarray(skip));
   }
 
-  #encode(text: string): number[] {
+  #encode(text: string): Piece[] {
     const { ids, tokens } = this.#encoder.encode(text, {
       add_special_tokens: false,
     });
-    const byteTokens = this.#byteTokens;
-    if (!byteTokens) return ids;
-    // The library's Unigram leaves the unknown text as the token: spell it.
-    return ids.flatMap((id, at) =>
-      id === this.special.unk
-        ? Array.from(
-          new TextEncoder().encode(tokens[at]!),
-          (byte) => byteTokens[byte]!,
-        )
-        : id
-    );
+    const pieces = ids.map((id) => ({
+      id,
+      bytes: this.tokenBytes[id] ?? NO_BYTES,
+    }));
+    return this.#unigram ? this.#unigram.spelled(pieces, tokens) : pieces;
   }
 
   /** How many of the first emitted bytes are a space that the text has not. */
@@ -168,6 +168,7 @@ class JsonTokenizer implements Tokenizer {
 }
 
 const SPACE = 0x20;
+const NO_BYTES = new Uint8Array(0);
 
 /** When a space is put before a text: if it does not begin with one, `missing`. */
 type Prefix = "always" | "missing" | "never";
@@ -211,21 +212,6 @@ function tokenStrings({ model, added_tokens }: TokenizerJson): string[] {
   return Array.from(tokens, (token) => token ?? "");
 }
 
-/** Ids of `<0x00>` to `<0xFF>` if a Unigram model falls back to bytes. */
-function unigramByteTokens(
-  { model }: TokenizerJson,
-  tokens: readonly string[],
-): readonly number[] | undefined {
-  if (model.type !== "Unigram" || !model.byte_fallback) return undefined;
-  const ids = new Map(tokens.map((token, id) => [token, id]));
-  const bytes = Array.from(
-    { length: 256 },
-    (_, byte) =>
-      ids.get(`<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`),
-  );
-  return bytes.every((id) => id !== undefined) ? bytes : undefined;
-}
-
 function createEncoder(
   { file, json }: TokenizerFiles,
   special: ReadonlySet<number>,
@@ -235,7 +221,9 @@ function createEncoder(
     const encoder = new Encoder(forPlainText(json, special), {});
     const { model } = encoder;
     if (model instanceof Unigram) {
-      // The library passes all tokens as arguments, too many for a long text.
+      // What the library does takes time in the square of a run of unknowns
+      // (UnigramUnknowns does it) and, next, more arguments than there may be.
+      model.fuse_unk = false;
       model.encode = (pieces: string[]) =>
         pieces.flatMap((piece) => model.tokenize(piece));
     }
@@ -250,18 +238,11 @@ function createEncoder(
 }
 
 function concatenate(
-  ids: Int32Array,
-  tokenBytes: readonly Uint8Array[],
+  pieces: readonly Uint8Array[],
 ): { bytes: Uint8Array; ends: Int32Array } {
-  const ends = new Int32Array(ids.length);
   let length = 0;
-  ids.forEach((id, at) => {
-    ends[at] = length += tokenBytes[id]?.length ?? 0;
-  });
+  const ends = Int32Array.from(pieces, (piece) => length += piece.length);
   const bytes = new Uint8Array(length);
-  ids.forEach((id, at) => {
-    const token = tokenBytes[id];
-    if (token) bytes.set(token, ends[at]! - token.length);
-  });
+  pieces.forEach((piece, at) => bytes.set(piece, ends[at]! - piece.length));
   return { bytes, ends };
 }

@@ -36,8 +36,9 @@ const readers: Record<string, Reader> = {
  * and glob patterns of those.
  *
  * Of a directory, files with other endings are left out. Bytes that are not
- * UTF-8 are an error, as a replacement would change the text unnoticed; empty
- * lines of a `.jsonl` are skipped, empty documents are not.
+ * UTF-8 are an error, as a replacement would change the text unnoticed; a lone
+ * surrogate, which JSON can write, has no bytes and becomes U+FFFD.
+ * Empty lines of a `.jsonl` are skipped, empty documents are not.
  *
  * @param paths What to read, in order.
  * @returns The documents; one row group, batch or line in memory at a time.
@@ -61,7 +62,8 @@ export async function* readDocuments(
             `${JSON.stringify(text) ?? text}, expected a string`,
         );
       }
-      yield { id: `${names[index]}:${row}`, text, file, row };
+      const id = `${names[index]}:${row}`;
+      yield { id, text: text.toWellFormed(), file, row };
       row++;
     }
   }

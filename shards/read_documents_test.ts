@@ -66,6 +66,13 @@ Deno.test("readDocuments() takes a line of a .jsonl as one document", () =>
     assert.deepEqual(await read(path), named("a.jsonl", long));
   }));
 
+Deno.test("readDocuments() replaces what has no UTF-8 bytes", () =>
+  inTemporaryDirectory(async (directory) => {
+    const path = join(directory, "a.jsonl");
+    await Deno.writeTextFile(path, '{"text":"a\\ud800b"}');
+    assert.deepEqual(await read(path), named("a.jsonl", ["a\ufffdb"]));
+  }));
+
 Deno.test("readDocuments() names the line of a .jsonl that is none", () =>
   inTemporaryDirectory(async (directory) => {
     const path = join(directory, "a.jsonl");

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { join } from "node:path";
+import fc from "fast-check";
 import pl from "nodejs-polars";
 import {
   type AlignedRow,
@@ -90,6 +91,32 @@ Deno.test("readRows() returns every kind of row as it was written", async () => 
   await roundTrip(datasets.vocabMappings, images);
   await roundTrip(datasets.aligned, aligned);
   await roundTrip(datasets.packed(), packed);
+});
+
+Deno.test("readRows() returns any text, wherever shards are cut", async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.string({ unit: "binary" })),
+      fc.integer({ min: 1, max: 7 }),
+      async (texts, rowsPerShard) => {
+        const rows = texts.map((text, block) => ({
+          id: `${block}`,
+          document: "",
+          block,
+          last: text.length % 2 === 0,
+          text: text.toWellFormed(),
+        }));
+        await inTemporaryDirectory(async (out) => {
+          await write(out, datasets.text, rows, rowsPerShard);
+          assert.deepEqual(
+            await Array.fromAsync(readRows(out, datasets.text)),
+            rows,
+          );
+        });
+      },
+    ),
+    { numRuns: 30 },
+  );
 });
 
 Deno.test("readRows() reads the teachers it is asked for", () =>

@@ -100,6 +100,32 @@ Deno.test("writeDataset() and readRows() keep every value, NaN and padding inclu
     assert.deepEqual(rest, rows.slice(7));
   }));
 
+Deno.test("writeDataset() leaves what load_from_disk() of datasets wants", () =>
+  inTemporaryDirectory(async (out) => {
+    await writeDataset(planFor(out), () => rows);
+    const json = async (name: string) =>
+      JSON.parse(await Deno.readTextFile(join(out, name)));
+    const { _fingerprint, ...state } = await json("state.json");
+    assert.match(_fingerprint, /^[0-9a-f]{16}$/);
+    assert.deepEqual(state, {
+      _data_files: [0, 1, 2, 3, 4].map((shard) => ({
+        filename: `data-0000${shard}-of-00005.arrow`,
+      })),
+      _format_columns: null,
+      _format_kwargs: {},
+      _format_type: null,
+      _output_all_columns: false,
+      _split: "train",
+    });
+    assert.deepEqual(await json("dataset_info.json"), {
+      citation: "",
+      description: "",
+      features: null,
+      homepage: "",
+      license: "",
+    });
+  }));
+
 Deno.test("writeDataset() rounds logprobs to the nearest f16, ties to even", () =>
   inTemporaryDirectory(async (out) => {
     // Between 1 and 2 an f16 ulp is 2^-10: halfway up, halfway to even, near.

@@ -1,0 +1,88 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import {
+  datasets,
+  openRandomAccess,
+  readManifest,
+  writeDataset,
+} from "#/shards/mod.ts";
+import { alignedRows, representationRows } from "#/tests/shard_rows.ts";
+import { inTemporaryDirectory } from "#/tests/temporary_directory.ts";
+
+const train = representationRows(40);
+const validation = representationRows(6);
+
+async function writeInputs(directory: string): Promise<void> {
+  const plan = { options: {}, inputs: {}, splits: ["train", "validation"] };
+  const rowsOf = (split: string) => split === "train" ? train : validation;
+  await writeDataset({
+    ...plan,
+    out: join(directory, "llama"),
+    stage: "represent",
+    schema: datasets.representations,
+  }, ({ split }) => rowsOf(split));
+  await writeDataset({
+    ...plan,
+    out: join(directory, "aligned"),
+    stage: "align",
+    schema: datasets.aligned,
+    metadata: { source: "gpt2" },
+  }, ({ split }) => alignedRows(rowsOf(split)));
+}
+
+async function run(
+  directory: string,
+  ...flags: string[]
+): Promise<{ code: number; stdout: string; stderr: string }> {
+  const main = new URL("main.ts", import.meta.url).pathname;
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", main, "pack", ...flags],
+    cwd: directory,
+  }).output();
+  const [out, err] = [stdout, stderr].map((b) => new TextDecoder().decode(b));
+  return { code, stdout: out!, stderr: err! };
+}
+
+Deno.test("pta pack packs every split, names the sources, and does nothing twice", () =>
+  inTemporaryDirectory(async (directory) => {
+    await writeInputs(directory);
+    const flags = ["--target-representations", "llama", "--aligned", "aligned"]
+      .concat("--out", "packed", "--length", "31", "--json");
+    const first = await run(directory, ...flags);
+    assert.equal(first.code, 0, first.stderr);
+    const line = JSON.parse(first.stdout);
+    assert.equal(line.blocks, 46);
+    assert.equal(line.skipped, false);
+
+    const packed = join(directory, "packed");
+    const { metadata, splits } = await readManifest(packed);
+    assert.deepEqual(metadata!.teachers, { gpt2: 2, target: 3 });
+    assert.deepEqual(Object.keys(splits), ["train", "validation"]);
+    const bytes = [train, validation].map((rows) =>
+      rows.reduce((sum, { byteEnds }) => sum + byteEnds.at(-1)!, 0)
+    );
+    assert.deepEqual(Object.values(metadata!.bytes as object), bytes);
+    using rows = await openRandomAccess(packed, datasets.packed(), {
+      split: "validation",
+    });
+    assert.equal(rows.length, splits.validation);
+    assert.deepEqual(Object.keys(rows.row(0).teachers), ["target", "gpt2"]);
+
+    const again = await run(directory, ...flags);
+    assert.deepEqual(JSON.parse(again.stdout), { ...line, skipped: true });
+  }));
+
+Deno.test("pta pack refuses two sources of one name, and says which", () =>
+  inTemporaryDirectory(async (directory) => {
+    await writeInputs(directory);
+    const { code, stderr } = await run(
+      directory,
+      ...["--target-representations", "llama", "--out", "packed"],
+      ...["--aligned", "aligned", "aligned"],
+    );
+    assert.equal(code, 1);
+    assert.match(
+      stderr,
+      /error: Cannot pack aligned: its source is called gpt2, expected another name than that of aligned/,
+    );
+  }));

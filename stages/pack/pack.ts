@@ -6,6 +6,8 @@ import {
 } from "#/stages/pack/join_blocks.ts";
 import { OpenRow } from "#/stages/pack/open_row.ts";
 
+export type { PackSource };
+
 /** How blocks become rows. */
 export interface PackOptions {
   /** L, positions of a row. Defaults to 2048. */

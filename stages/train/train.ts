@@ -35,6 +35,8 @@ export * from "./fusions/mod.ts";
 export * from "./model_source.ts";
 export * from "./open_data.ts";
 export * from "./options.ts";
+export { type Schedule, type ScheduleName, schedules } from "./schedule.ts";
+export type { LossHome } from "./passes.ts";
 export * from "./training_data.ts";
 
 /** What to train, on what, and where to. */

@@ -1,0 +1,267 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { openCheckpoint, readWeight } from "#/models/mod.ts";
+import {
+  type ModelSource,
+  openModel,
+  openTrainingData,
+  train,
+  type TrainingData,
+  type TrainPlan,
+} from "#/stages/train/train.ts";
+import { loadTokenizer } from "#/tokenizers/mod.ts";
+import { assertAllClose } from "#/tests/allclose.ts";
+import { saveTokenizer, trainTokenizer } from "#/tools/bpe_trainer.ts";
+
+const directory = await Deno.makeTempDir({ prefix: "pta-train-test-" });
+const { model, data, validation } = await fixtures();
+const common = {
+  model,
+  data,
+  steps: 10,
+  batchSize: 2,
+  learningRate: 3e-3,
+  weightDecay: 0.1,
+  saveEvery: 0,
+  threads: 1,
+};
+
+Deno.test("train() from scratch lowers the loss, on held-out text too", async () => {
+  const metrics = await run({
+    ...common,
+    steps: 40,
+    validation,
+    evalEvery: 10,
+  });
+  const losses = metrics.map(({ loss }) => loss);
+  // Fresh weights predict evenly.
+  assertAllClose(losses.slice(0, 1), [Math.log(model.vocabSize)], {
+    rtol: 0.05,
+    atol: 0,
+  });
+  assert.ok(losses.at(-1)! < 0.8 * losses[0]!);
+  const held = metrics.flatMap(({ validationLoss }) => validationLoss ?? []);
+  assert.equal(held.length, 4);
+  assert.ok(held[3]! < held[0]!);
+});
+
+Deno.test("train() twice gives the same bits", async () => {
+  const [one, two] = [fresh(), fresh()];
+  const first = await run({ ...common, out: one });
+  const second = await run({ ...common, out: two });
+  assert.deepEqual(lossesOf(first), lossesOf(second));
+  assert.deepEqual(await weightBytes(one), await weightBytes(two));
+});
+
+Deno.test("train() resumed gives the same bits as uninterrupted", async () => {
+  const [whole, cut] = [fresh(), fresh()];
+  const plan = { ...common, saveEvery: 3 };
+  const expected = await run({ ...plan, out: whole });
+  for await (const { step } of train({ ...plan, out: cut })) {
+    if (step === 8) break;
+  }
+  const rest = await run({ ...plan, out: cut, resume: true });
+  assert.equal(rest[0]!.step, 7);
+  assert.deepEqual(lossesOf(rest), lossesOf(expected.slice(6)));
+  assert.deepEqual(await weightBytes(cut), await weightBytes(whole));
+  assert.deepEqual(await loggedLosses(cut), await loggedLosses(whole));
+  assert.deepEqual(await run({ ...plan, out: cut, resume: true }), []);
+});
+
+Deno.test("train() resumes after SIGKILL with the same losses", async () => {
+  const [whole, killed] = [fresh(), fresh()];
+  const args = (out: string) => [
+    ...["run", "-A", new URL("./main.ts", import.meta.url).pathname, "train"],
+    ...["--model", join(directory, "model"), "--from-scratch", "--resume"],
+    ...["--data", join(directory, "train.txt"), "--length", "32"],
+    ...["--steps", "200", "--batch-size", "2", "--save-every", "7"],
+    ...["--learning-rate", "0.003", "--threads", "1", "--out", out],
+  ];
+  const start = (out: string) =>
+    new Deno.Command(Deno.execPath(), {
+      args: args(out),
+      stdout: "null",
+      stderr: "null",
+    }).spawn();
+  await using child = start(killed);
+  while (!(await existsWithin(killed, "checkpoint-"))) await pause(5);
+  child.kill("SIGKILL");
+  assert.ok(!(await child.status).success);
+  assert.ok(!(await existsWithin(killed, "model.safetensors")));
+
+  await using again = start(killed);
+  await using reference = start(whole);
+  assert.ok((await again.status).success && (await reference.status).success);
+  assert.deepEqual(await loggedLosses(killed), await loggedLosses(whole));
+  assert.deepEqual(await weightBytes(killed), await weightBytes(whole));
+});
+
+Deno.test("train() refuses to resume what was another run", async () => {
+  const out = fresh();
+  await run({ ...common, out, steps: 2 });
+  await assert.rejects(
+    run({ ...common, out, steps: 2, learningRate: 1, resume: true }),
+    new Error(
+      `Cannot resume from ${out}: learningRate was 0.003, now it is 1`,
+    ),
+  );
+  await assert.rejects(run({ ...common, out }), /it exists, expected a new/);
+});
+
+Deno.test("train() accumulates to the gradient of one large batch", async () => {
+  const large = await run({ ...common, steps: 4, batchSize: 4 });
+  const small = await run({
+    ...common,
+    steps: 4,
+    batchSize: 2,
+    accumulate: 2,
+  });
+  // f32 sums in another order, through four updates.
+  const tolerance = { rtol: 1e-4, atol: 0 };
+  assertAllClose(lossesOf(small), lossesOf(large), tolerance);
+  assertAllClose(normsOf(small), normsOf(large), tolerance);
+});
+
+Deno.test("train() writes a model that others load, and goes on from it", async () => {
+  const out = fresh();
+  const [before] = (await run({ ...common, out, steps: 30 })).slice(-1);
+  const { weights } = await openCheckpoint(out);
+  assert.ok([...weights.values()].every(({ dtype }) => dtype === "F32"));
+  assert.equal((await loadTokenizer(out)).vocabSize, model.vocabSize);
+  const trained = await openModel({ model: out });
+  const [first] = await run({ ...common, model: trained, steps: 1 });
+  assert.ok(first!.loss < before!.loss + 0.5);
+});
+
+Deno.test("train() stops at a loss that is not finite, and keeps the checkpoint", async () => {
+  const out = fresh();
+  await assert.rejects(
+    run({ ...common, out, learningRate: 1e38, saveEvery: 1, maxGradNorm: 1e9 }),
+    (error: Error) => {
+      assert.ok(error instanceof RangeError);
+      assert.match(
+        error.message,
+        /^Cannot go on training at step \d+: the loss is .*checkpoint-\d+ is kept$/,
+      );
+      return true;
+    },
+  );
+  assert.ok(await existsWithin(out, "checkpoint-"));
+});
+
+Deno.test("train() says what does not fit", async () => {
+  const long = { ...data, length: 65 };
+  const cases: [Partial<TrainPlan>, RegExp][] = [
+    [
+      { data: long },
+      /rows have 65 positions, expected at most .* context of 64/,
+    ],
+    [{ teachers: ["b"] }, /Cannot learn from teacher b: .* has no teachers/],
+    [{ lmWeight: 1.5 }, /lmWeight is 1.5, expected 0 to 1/],
+    [{ steps: 0 }, /steps is 0, expected 1 or more/],
+  ];
+  for (const [change, message] of cases) {
+    await assert.rejects(run({ ...common, ...change }), message);
+  }
+});
+
+Deno.test("train() keeps its memory over many updates", async () => {
+  const samples: number[] = [];
+  const plan = { ...common, out: fresh(), steps: 1200, batchSize: 1 };
+  for await (const { step } of train(plan)) {
+    if (step % 300 === 0) samples.push(Deno.memoryUsage().rss / 2 ** 20);
+  }
+  // One leaked set of gradients and logits an update would come to 60 MiB.
+  assert.ok(samples[3]! - samples[0]! < 30, `${samples.map(Math.round)} MiB`);
+});
+
+async function run(plan: Omit<TrainPlan, "out"> & { out?: string }) {
+  return await Array.fromAsync(train({ out: fresh(), ...plan }));
+}
+
+let runs = 0;
+function fresh(): string {
+  return join(directory, `run-${runs++}`);
+}
+
+function lossesOf(metrics: { loss: number }[]): number[] {
+  return metrics.map(({ loss }) => loss);
+}
+
+function normsOf(metrics: { gradNorm: number }[]): number[] {
+  return metrics.map(({ gradNorm }) => gradNorm);
+}
+
+async function weightBytes(out: string): Promise<number[][]> {
+  const { weights } = await openCheckpoint(out);
+  return await Promise.all(
+    Array.from(weights.values(), async (info) => [...await readWeight(info)]),
+  );
+}
+
+async function loggedLosses(out: string): Promise<string[]> {
+  const text = await Deno.readTextFile(join(out, "metrics.jsonl"));
+  return text.trim().split("\n").map((line) =>
+    line.match(/"step":\d+|"loss":[^,]+/g)!.join(" ")
+  );
+}
+
+async function existsWithin(path: string, prefix: string): Promise<boolean> {
+  const names = await Array.fromAsync(Deno.readDir(path), ({ name }) => name)
+    .catch(() => []);
+  return names.some((name) =>
+    name.startsWith(prefix) && !name.endsWith(".tmp")
+  );
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+async function fixtures(): Promise<{
+  model: ModelSource;
+  data: TrainingData;
+  validation: TrainingData;
+}> {
+  const words = "the whale swam far from our ship and the sea was calm".split(
+    " ",
+  );
+  const sentence = (seed: number) =>
+    Array.from({ length: 9 }, (_, i) => words[(seed * (i + 3) + i * i) % 12])
+      .join(" ");
+  const text = (first: number) =>
+    Array.from({ length: 120 }, (_, i) => sentence(first + i)).join(".\n");
+  await Deno.writeTextFile(join(directory, "train.txt"), text(0));
+  await Deno.writeTextFile(join(directory, "held.txt"), text(1000));
+
+  const path = join(directory, "model");
+  const trained = trainTokenizer([text(0)], {
+    kind: "byte-level",
+    vocabSize: 288,
+  });
+  await saveTokenizer(path, trained);
+  const vocabSize = (await loadTokenizer(path)).vocabSize;
+  const config = {
+    model_type: "llama",
+    hidden_size: 16,
+    intermediate_size: 32,
+    num_attention_heads: 2,
+    num_key_value_heads: 1,
+    num_hidden_layers: 2,
+    vocab_size: vocabSize,
+    max_position_embeddings: 64,
+    rms_norm_eps: 1e-5,
+    tie_word_embeddings: true,
+  };
+  await Deno.writeTextFile(join(path, "config.json"), JSON.stringify(config));
+  const tokenizer = await loadTokenizer(path);
+  const open = (name: string, split: "train" | "validation") =>
+    openTrainingData([join(directory, name)], { tokenizer, length: 32, split });
+  return {
+    model: await openModel({ model: path, fromScratch: true }),
+    data: await open("train.txt", "train"),
+    validation: await open("held.txt", "validation"),
+  };
+}
+
+Deno.test.afterAll(() => Deno.remove(directory, { recursive: true }));

@@ -11,8 +11,6 @@ export interface HubOptions {
   token?: string;
   /** Whether the network is not to be used: HF_HUB_OFFLINE. */
   offline?: boolean;
-  /** Which weights to fetch where a repository has both; safetensors by default. */
-  weights?: "safetensors" | "onnx";
   /** Called as bytes arrive; by default a bar is drawn on stderr. */
   onProgress?: (progress: DownloadProgress) => void;
 }
@@ -43,8 +41,6 @@ export interface HubAccess extends HubModel {
   endpoint: string;
   /** Access token, if there is one. */
   token: string | undefined;
-  /** Which weights to fetch where a repository has both. */
-  weights: "safetensors" | "onnx";
   /** Called as bytes arrive, if anyone listens. */
   onProgress: ((progress: DownloadProgress) => void) | undefined;
 }
@@ -56,7 +52,8 @@ const HUB_ID = /^([\w.-]+\/[\w.-]+)(?:@([\w./-]+))?$/;
  *
  * A directory is returned as it is. `org/name` or `org/name@revision` is looked
  * up in the Hugging Face cache (shared with Python), else downloaded to it: only
- * config.json, the tokenizer's files and one set of weights. What is in the cache
+ * config.json, the tokenizer's files and one set of weights, an ONNX export
+ * where the architecture is not ours. What is in the cache
  * is not looked for anew on the hub. A download that was interrupted goes on
  * where it stopped; files get their name once their hash is right.
  *
@@ -139,7 +136,6 @@ function hubAccess(model: HubModel, options: HubOptions): HubAccess {
     folder: join(cache, `models--${model.id.replace("/", "--")}`),
     endpoint: endpoint.replace(/\/+$/, ""),
     token: options.token ?? env("HF_TOKEN") ?? readToken(join(home, "token")),
-    weights: options.weights ?? "safetensors",
     onProgress: options.onProgress,
   };
 }

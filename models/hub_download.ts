@@ -7,6 +7,7 @@ import {
   listFiles,
   modelInfo,
 } from "@huggingface/hub";
+import { architectures } from "./architectures.ts";
 import { INDEX, isPresent, readJson, SINGLE } from "./checkpoint.ts";
 import { DownloadBar } from "./download_bar.ts";
 import type { HubAccess } from "./hub.ts";
@@ -60,7 +61,7 @@ async function chooseFiles(
   const side = entries.filter(({ path }) => SIDE_FILES.test(path));
   const onnx = ONNX_MODELS.find((name) => files.has(`onnx/${name}.onnx`));
   const hasSafetensors = files.has(SINGLE) || files.has(INDEX);
-  if (onnx && (access.weights === "onnx" || !hasSafetensors)) {
+  if (onnx && !(hasSafetensors && await isOurs(access, sha, files))) {
     // A large export keeps its weights in model.onnx_data, model.onnx_data_1, …
     const start = `onnx/${onnx}.onnx`;
     return [
@@ -89,6 +90,20 @@ async function chooseFiles(
     );
   });
   return [...side, index, ...shards];
+}
+
+/** Whether the architecture is one that runs from safetensors here. */
+async function isOurs(
+  access: HubAccess,
+  sha: string,
+  files: ReadonlyMap<string, ListFileEntry>,
+): Promise<boolean> {
+  const config = files.get("config.json");
+  if (!config) return true;
+  await downloadFiles(access, sha, [config]);
+  const file = join(access.folder, "snapshots", sha, "config.json");
+  const { model_type: modelType } = await readJson(file);
+  return Object.hasOwn(architectures, String(modelType));
 }
 
 async function downloadFiles(

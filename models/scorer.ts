@@ -2,7 +2,6 @@ import {
   add,
   createSession,
   type Device,
-  div,
   encodeModel,
   exp,
   gatherElements,
@@ -18,6 +17,7 @@ import {
   type Value,
 } from "#/onnx/mod.ts";
 import { type Checkpoint, openCheckpoint } from "./checkpoint.ts";
+import { findExport, openExportedScorer } from "./exported_scorer.ts";
 import { freeze, naming } from "./frozen.ts";
 import { Trace } from "./trace.ts";
 
@@ -79,7 +79,8 @@ export interface Scorer extends AsyncDisposable {
 }
 
 /**
- * Open a model for scoring. Its weights are read in place.
+ * Open a model for scoring. Its weights are read in place. A model of another
+ * architecture runs from its ONNX export (`onnx/model*.onnx`) by transformers.js.
  *
  * @param directory The model directory.
  * @param options See {@linkcode RunOptions}.
@@ -91,6 +92,8 @@ export async function openScorer(
   directory: string,
   options: RunOptions = {},
 ): Promise<Scorer> {
+  const found = await findExport(directory);
+  if (found) return await openExportedScorer(directory, found, options);
   const checkpoint = await openCheckpoint(directory);
   naming(directory, () => scoringGraph(checkpoint));
   return new GraphScorer(checkpoint, options);

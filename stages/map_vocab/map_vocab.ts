@@ -1,12 +1,11 @@
-import { bytesKey, NearestBytes } from "#/kernels/mod.ts";
+import { bytesKey } from "#/kernels/mod.ts";
 import type { VocabMappingRow } from "#/shards/mod.ts";
-import type { Tokenizer } from "#/tokenizers/mod.ts";
 import {
-  type Image,
-  type MapMethodName,
-  methods,
-  type TargetVocabulary,
-} from "./methods/mod.ts";
+  type ByteVocabulary,
+  byteVocabulary,
+} from "#/stages/byte_vocabulary.ts";
+import type { Tokenizer } from "#/tokenizers/mod.ts";
+import { type Image, type MapMethodName, methods } from "./methods/mod.ts";
 import { specialImages } from "./special_images.ts";
 
 /** How to map. */
@@ -49,7 +48,7 @@ export function* mapVocab(
   source: Vocabulary,
   { method = "min-edit-distance" }: MapVocabOptions = {},
 ): Generator<VocabMappingRow> {
-  const vocabulary = targetVocabulary(target);
+  const vocabulary = byteVocabulary(target);
   const bySpelling = new Map<string, number>();
   target.tokens.forEach((token, id) => {
     if (token !== "" && !bySpelling.has(token)) bySpelling.set(token, id);
@@ -80,7 +79,7 @@ function exactImage(
   bytes: Uint8Array,
   spelled: number | undefined,
   target: Vocabulary,
-  { ids, nearest }: TargetVocabulary,
+  { ids, nearest }: ByteVocabulary,
 ): number | undefined {
   const wanted = bytesKey(bytes);
   if (
@@ -88,29 +87,4 @@ function exactImage(
   ) return spelled;
   const index = bytes.length > 0 ? nearest.exact(bytes) : undefined;
   return index === undefined ? undefined : ids[index];
-}
-
-function targetVocabulary(target: Vocabulary): TargetVocabulary {
-  const byBytes = new Map<string, number>();
-  for (const wantsByteTokens of [false, true]) {
-    target.tokenBytes.forEach((bytes, id) => {
-      if (bytes.length === 0) return;
-      if (isByteToken(target.tokens[id]!, bytes) !== wantsByteTokens) return;
-      const key = bytesKey(bytes);
-      if (!byBytes.has(key)) byBytes.set(key, id);
-    });
-  }
-  if (byBytes.size === 0) {
-    throw new RangeError(
-      `Cannot map to the vocabulary of ${target.directory}: it has no token ` +
-        `that stands for bytes, expected at least one`,
-    );
-  }
-  const ids = Int32Array.from(byBytes.values()).sort();
-  const strings = Array.from(ids, (id) => target.tokenBytes[id]!);
-  return { ids, nearest: new NearestBytes(strings) };
-}
-
-function isByteToken(token: string, bytes: Uint8Array): boolean {
-  return bytes.length === 1 && /^<0x[0-9A-F]{2}>$/.test(token);
 }

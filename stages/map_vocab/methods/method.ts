@@ -1,12 +1,4 @@
-import type { NearestBytes } from "#/kernels/mod.ts";
-
-/** What a source token may be mapped to. */
-export interface TargetVocabulary {
-  /** Ids of tokens that stand for bytes, ascending, one per byte string. */
-  ids: Int32Array;
-  /** The byte strings of these ids, in the same order. */
-  nearest: NearestBytes;
-}
+import type { ByteVocabulary } from "#/stages/byte_vocabulary.ts";
 
 /** A token of the target, and how a source token relates to it. */
 export interface Image {
@@ -27,5 +19,5 @@ export interface Image {
  */
 export type MapMethod = (
   bytes: Uint8Array,
-  target: TargetVocabulary,
+  target: ByteVocabulary,
 ) => readonly Image[];

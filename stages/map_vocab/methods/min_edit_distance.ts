@@ -1,4 +1,5 @@
-import type { Image, TargetVocabulary } from "./method.ts";
+import type { ByteVocabulary } from "#/stages/byte_vocabulary.ts";
+import type { Image } from "./method.ts";
 
 /**
  * Map a token to the one at the least edit distance over bytes.
@@ -11,7 +12,7 @@ import type { Image, TargetVocabulary } from "./method.ts";
  */
 export function minEditDistance(
   bytes: Uint8Array,
-  { ids, nearest }: TargetVocabulary,
+  { ids, nearest }: ByteVocabulary,
 ): Image[] {
   const { index, distance } = nearest.find(bytes);
   return [{ targetId: ids[index]!, distance, weight: 1 }];

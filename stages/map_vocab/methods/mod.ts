@@ -8,7 +8,7 @@
 import type { MapMethod } from "./method.ts";
 import { minEditDistance } from "./min_edit_distance.ts";
 
-export type { Image, MapMethod, TargetVocabulary } from "./method.ts";
+export type { Image, MapMethod } from "./method.ts";
 
 /** Every method, by the name `--method` takes. */
 export const methods = {

@@ -202,7 +202,16 @@ function addTeachers(
       );
       if (present.length === 0) continue;
       const at = b * batch.length + t;
-      store(fused, at, fusion.fuse(present, vocabSize));
+      const one = fusion.fuse(present, vocabSize);
+      if (Number.isNaN(one.residual) || one.ids.some((id) => id >= vocabSize)) {
+        throw new RangeError(
+          `Cannot learn from ${teachers.join(", ")} in ${
+            nameOf(b)
+          }, position ` +
+            `${t}: expected logprobs of ids less than ${vocabSize}`,
+        );
+      }
+      store(fused, at, one);
       const share = (1 - lmWeight) * fused.weight[at]!;
       const whole = batch.labelWeight[at]!;
       batch.labelWeight[at] = (1 - share) * whole;

@@ -11,7 +11,7 @@ import {
 } from "#/stages/train/train.ts";
 import { loadTokenizer } from "#/tokenizers/mod.ts";
 import { assertAllClose } from "#/tests/allclose.ts";
-import { saveTokenizer, trainTokenizer } from "#/tools/bpe_trainer.ts";
+import { makeTinyModel, tinyText } from "#/tests/tiny_language.ts";
 
 const directory = await Deno.makeTempDir({ prefix: "pta-train-test-" });
 const { model, data, validation } = await fixtures();
@@ -165,6 +165,40 @@ Deno.test("train() says what does not fit", async () => {
   }
 });
 
+Deno.test("train() on a teacher comes closer to it, in either fusion", async () => {
+  for (const fusion of ["min-ce", "avg-ce"] as const) {
+    const metrics = await run({
+      ...common,
+      data: withTeacher(data),
+      fusion,
+      steps: 30,
+      lmWeight: 0.2,
+      loss: "kl",
+      temperature: 2,
+    });
+    const distances = metrics.map(({ distance }) => distance);
+    assert.ok(distances.at(-1)! < 0.8 * distances[0]!, distances.join(" "));
+    assert.ok(
+      metrics.every(({ loss, crossEntropy, distance }) =>
+        loss === crossEntropy + distance
+      ),
+    );
+  }
+});
+
+Deno.test("train() learns from labels alone where the target is the only teacher", async () => {
+  const taught = withTeacher(data, "target");
+  const [plain] = await run({ ...common, steps: 1, data: taught });
+  assert.equal(plain!.distance, 0);
+  const [asked] = await run({
+    ...common,
+    steps: 1,
+    data: taught,
+    teachers: ["target"],
+  });
+  assert.ok(asked!.distance > 0);
+});
+
 Deno.test("train() keeps its memory over many updates", async () => {
   const samples: number[] = [];
   const plan = { ...common, out: fresh(), steps: 1200, batchSize: 1 };
@@ -190,6 +224,30 @@ function lossesOf(metrics: { loss: number }[]): number[] {
 
 function normsOf(metrics: { gradNorm: number }[]): number[] {
   return metrics.map(({ gradNorm }) => gradNorm);
+}
+
+/** A teacher who knows the next word half of the time, at every second row. */
+function withTeacher(data: TrainingData, name = "source"): TrainingData {
+  const topK = 2;
+  return {
+    ...data,
+    teachers: { [name]: topK },
+    async read(index) {
+      const row = await data.read(index);
+      const teacher = {
+        topK,
+        topkIds: Int32Array.from(
+          [...row.labels].flatMap((label) => [Math.max(0, label), -1]),
+        ),
+        topkLogprobs: Float32Array.from(
+          [...row.labels].flatMap(() => [Math.log(0.5), -Infinity]),
+        ),
+        weight: Float32Array.from(row.labels, (_, t) => t % 2),
+        bitsPerByte: new Float32Array(row.labels.length).fill(1),
+      };
+      return { ...row, teachers: { [name]: teacher } };
+    },
+  };
 }
 
 async function weightBytes(out: string): Promise<number[][]> {
@@ -223,39 +281,16 @@ async function fixtures(): Promise<{
   data: TrainingData;
   validation: TrainingData;
 }> {
-  const words = "the whale swam far from our ship and the sea was calm".split(
-    " ",
-  );
-  const sentence = (seed: number) =>
-    Array.from({ length: 9 }, (_, i) => words[(seed * (i + 3) + i * i) % 12])
-      .join(" ");
-  const text = (first: number) =>
-    Array.from({ length: 120 }, (_, i) => sentence(first + i)).join(".\n");
-  await Deno.writeTextFile(join(directory, "train.txt"), text(0));
-  await Deno.writeTextFile(join(directory, "held.txt"), text(1000));
-
-  const path = join(directory, "model");
-  const trained = trainTokenizer([text(0)], {
-    kind: "byte-level",
-    vocabSize: 288,
-  });
-  await saveTokenizer(path, trained);
-  const vocabSize = (await loadTokenizer(path)).vocabSize;
-  const config = {
-    model_type: "llama",
-    hidden_size: 16,
-    intermediate_size: 32,
-    num_attention_heads: 2,
-    num_key_value_heads: 1,
-    num_hidden_layers: 2,
-    vocab_size: vocabSize,
-    max_position_embeddings: 64,
-    rms_norm_eps: 1e-5,
-    tie_word_embeddings: true,
+  const files = {
+    "train.txt": tinyText(0, 120),
+    "held.txt": tinyText(1000, 120),
   };
-  await Deno.writeTextFile(join(path, "config.json"), JSON.stringify(config));
-  const tokenizer = await loadTokenizer(path);
-  const open = (name: string, split: "train" | "validation") =>
+  for (const [name, text] of Object.entries(files)) {
+    await Deno.writeTextFile(join(directory, name), text);
+  }
+  const path = join(directory, "model");
+  const tokenizer = await makeTinyModel(path);
+  const open = (name: keyof typeof files, split: "train" | "validation") =>
     openTrainingData([join(directory, name)], { tokenizer, length: 32, split });
   return {
     model: await openModel({ model: path, fromScratch: true }),

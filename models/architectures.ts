@@ -31,7 +31,10 @@ export interface Model extends Description {
 export function describeModel(config: Record<string, unknown>): Model {
   const fields = new Config(config);
   const names = Object.keys(architectures);
-  const architecture = architectures[String(config.model_type)];
+  const type = String(config.model_type);
+  const architecture = Object.hasOwn(architectures, type)
+    ? architectures[type]
+    : undefined;
   if (!architecture) {
     throw fields.error("model_type", `one of ${names.join(", ")}`);
   }

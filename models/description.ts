@@ -33,7 +33,7 @@ export interface Description {
 export interface Architecture {
   /** What files may leave off the front of weight names. */
   readonly prefix: string;
-  /** Names of weights and buffers that files may hold and no model reads. */
+  /** Weights and buffers that files may hold unread; a head is where it is tied. */
   readonly ignored: RegExp;
   /** Read the config. */
   describe(config: Config): Description;

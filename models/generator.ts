@@ -1,5 +1,5 @@
 import {
-  concat,
+  cast,
   createSession,
   encodeModel,
   gather,
@@ -11,7 +11,7 @@ import {
 import type { Model } from "./architectures.ts";
 import { type Checkpoint, openCheckpoint } from "./checkpoint.ts";
 import { freeze, naming } from "./frozen.ts";
-import type { RunOptions } from "./scorer.ts";
+import { precision, type RunOptions } from "./run_options.ts";
 import { type PastKeyValues, Trace } from "./trace.ts";
 
 /** Predicts one token after another, keeping keys and values of those before. */
@@ -52,7 +52,10 @@ export async function openGenerator(
   options: RunOptions = {},
 ): Promise<Generator> {
   const checkpoint = await openCheckpoint(directory);
-  const { bytes, model } = naming(directory, () => stepGraph(checkpoint));
+  const { bytes, model } = naming(
+    directory,
+    () => stepGraph(checkpoint, options),
+  );
   const session = await createSession(bytes, {
     ...options,
     foldConstants: true,
@@ -154,6 +157,7 @@ function checkStep(
 /** One step over `[B, T]` tokens after P cached ones; logits of the last. */
 function stepGraph(
   checkpoint: Checkpoint,
+  options: RunOptions,
 ): { bytes: Uint8Array; model: Model } {
   const tape = new Tape();
   const { model, weights, checkUnused } = freeze(tape, checkpoint);
@@ -167,13 +171,20 @@ function stepGraph(
       values: tape.input(`past_values.${layer}`, "float32", cache),
     }),
   );
-  const trace = new Trace({ ids, positions, weights, past });
+  const trace = new Trace({
+    ids,
+    positions,
+    weights,
+    past,
+    ...precision(options),
+  });
   let x = model.embed(trace);
   for (let layer = 0; layer < model.layers; layer++) {
     x = model.block(trace, x, layer);
   }
   const last = gather(x, tape.constant("int64", [1], [-1]));
-  tape.output(reshape(model.logits(trace, last), [model.vocabSize]), "logits");
+  const logits = cast(model.logits(trace, last), "float32");
+  tape.output(reshape(logits, [model.vocabSize]), "logits");
   checkUnused();
   trace.present.forEach(({ keys, values }, layer) => {
     tape.output(keys, `present_keys.${layer}`);

@@ -19,7 +19,7 @@ import type { Trace } from "./trace.ts";
  */
 export const gpt2: Architecture = {
   prefix: "transformer.",
-  ignored: /attn\.(bias|masked_bias)$/,
+  ignored: /attn\.(bias|masked_bias)$|^lm_head\.weight$/,
   describe: describeGpt2,
 };
 

@@ -22,7 +22,8 @@ import type { Trace } from "./trace.ts";
  */
 export const gptNeox: Architecture = {
   prefix: "gpt_neox.",
-  ignored: /attention\.(bias|masked_bias|rotary_emb\.inv_freq)$/,
+  ignored:
+    /attention\.(bias|masked_bias|rotary_emb\.inv_freq)$|^embed_out\.weight$/,
   describe: describeGptNeox,
 };
 

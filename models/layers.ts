@@ -47,7 +47,7 @@ export const ACTIVATION_NAMES = Object.keys(ACTIVATIONS) as Activation[];
  * @param name The table's name.
  * @param shape `[V, D]`.
  * @param ids int64 `[N]`.
- * @returns f32 `[N, D]`.
+ * @returns `[N, D]`.
  */
 export function embedding(
   trace: Trace,
@@ -55,7 +55,7 @@ export function embedding(
   shape: readonly [number, number],
   ids: Value,
 ): Value {
-  return cast(gather(trace.storedWeight(name, shape), ids), "float32");
+  return trace.fromStored(gather(trace.storedWeight(name, shape), ids));
 }
 
 /** What {@linkcode linear} needs to know. */
@@ -135,7 +135,10 @@ export function rotate(
     () => rotaryAngles(trace, frequencies),
   );
   const turn = (f: typeof cos, name: string) =>
-    trace.tape.once(`${name} ${angles.name}`, () => f(angles));
+    trace.tape.once(
+      `${name} ${angles.name}`,
+      () => trace.toArithmetic(f(angles)),
+    );
   const features = x.shape[1]!;
   const stacked = reshape(x, ["B", "T", features]);
   const turned = rotaryEmbedding(stacked, turn(cos, "cos"), turn(sin, "sin"), {
@@ -198,17 +201,22 @@ export function attention(
   const toHeads = (x: Value, count: number) =>
     transpose(reshape(x, ["B", "T", count, headDim]), [0, 2, 1, 3]);
 
-  const { keys, values } = trace.extend(layer, {
-    keys: toHeads(fresh.keys, kvHeads),
-    values: toHeads(fresh.values, kvHeads),
+  const all = trace.extend(layer, {
+    keys: cast(toHeads(fresh.keys, kvHeads), "float32"),
+    values: cast(toHeads(fresh.values, kvHeads), "float32"),
   });
+  const keys = trace.toArithmetic(all.keys);
+  const values = trace.toArithmetic(all.values);
   const rows = groups === 1 ? "T" : `${groups}*T`;
   const stacked = [kvHeads, rows, headDim];
   const q = reshape(toHeads(mul(queries, scale), heads), ["B", ...stacked]);
   const scores = matmul(q, transposeLast(keys));
   const grouped = reshape(scores, ["B", kvHeads, groups, "T", keys.shape[2]!]);
-  const probs = softmax(add(grouped, bias));
-  const mixed = matmul(reshape(probs, scores.shape), values);
+  const probs = softmax(add(cast(grouped, "float32"), bias));
+  const mixed = matmul(
+    trace.toArithmetic(reshape(probs, scores.shape)),
+    values,
+  );
   const split = reshape(mixed, ["B", heads, "T", headDim]);
   return reshape(transpose(split, [0, 2, 1, 3]), ["N", heads * headDim]);
 }

@@ -20,7 +20,7 @@ import type { Trace } from "./trace.ts";
  */
 export const llama: Architecture = {
   prefix: "model.",
-  ignored: /rotary_emb\.inv_freq$/,
+  ignored: /rotary_emb\.inv_freq$|^lm_head\.weight$/,
   describe: (config) => describeLlama(config, {}),
 };
 

@@ -5,7 +5,9 @@
  * @module
  */
 
+export * from "./dtypes.ts";
 export * from "./safetensors.ts";
+export * from "./write_safetensors.ts";
 export * from "./checkpoint.ts";
 export * from "./save_checkpoint.ts";
 export * from "./hub.ts";
@@ -17,5 +19,7 @@ export * from "./weights.ts";
 export * from "./loss_head.ts";
 export * from "./training.ts";
 export * from "./initial_weights.ts";
+export * from "./frozen.ts";
+export * from "./run_options.ts";
 export * from "./scorer.ts";
 export * from "./generator.ts";

@@ -23,7 +23,7 @@ import type { Trace } from "./trace.ts";
  */
 export const mpt: Architecture = {
   prefix: "transformer.",
-  ignored: /attn_bias$/,
+  ignored: /attn_bias$|^lm_head\.weight$/,
   describe: describeMpt,
 };
 
@@ -131,6 +131,7 @@ function describeMpt(config: Config): Description {
 }
 
 function refuseVariants(config: Config, attn: Config): void {
+  config.refuse("hidden_act", "gelu");
   config.refuse("embedding_fraction", 1);
   config.refuse("norm_type", "layernorm", "low_precision_layernorm");
   attn.refuse("attn_type", "multihead_attention");

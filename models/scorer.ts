@@ -1,7 +1,7 @@
 import {
   add,
+  cast,
   createSession,
-  type Device,
   encodeModel,
   exp,
   gatherElements,
@@ -19,15 +19,10 @@ import {
 import { type Checkpoint, openCheckpoint } from "./checkpoint.ts";
 import { findExport, openExportedScorer } from "./exported_scorer.ts";
 import { freeze, naming } from "./frozen.ts";
+import { precision, type RunOptions } from "./run_options.ts";
 import { Trace } from "./trace.ts";
 
-/** How a model is run. */
-export interface RunOptions {
-  /** Where; "auto" by default: CUDA where it is installed, else the CPU. */
-  device?: Device;
-  /** Threads on the CPU; one a core by default. */
-  threads?: number;
-}
+export type { RunOptions };
 
 /** The most likely next tokens, with logprobs over the whole vocabulary. */
 export interface TopLogprobs {
@@ -92,10 +87,10 @@ export async function openScorer(
   directory: string,
   options: RunOptions = {},
 ): Promise<Scorer> {
-  const found = await findExport(directory);
+  const found = await findExport(directory, options.dtype);
   if (found) return await openExportedScorer(directory, found, options);
   const checkpoint = await openCheckpoint(directory);
-  naming(directory, () => scoringGraph(checkpoint));
+  naming(directory, () => scoringGraph(checkpoint, options));
   return new GraphScorer(checkpoint, options);
 }
 
@@ -163,7 +158,7 @@ class GraphScorer implements Scorer {
     checkBatch(this, inputIds, batch, length);
     let session = this.#sessions.get(topK);
     if (!session) {
-      const bytes = scoringGraph(this.#checkpoint, topK);
+      const bytes = scoringGraph(this.#checkpoint, this.#options, topK);
       session = createSession(bytes, this.#options);
       this.#sessions.set(topK, session);
     }
@@ -212,17 +207,21 @@ function checkBatch(
 }
 
 /** The whole model; logits come out where K is 0, else their K largest as logprobs. */
-function scoringGraph(checkpoint: Checkpoint, topK = 0): Uint8Array {
+function scoringGraph(
+  checkpoint: Checkpoint,
+  options: RunOptions,
+  topK = 0,
+): Uint8Array {
   const tape = new Tape();
   const { model, weights, checkUnused } = freeze(tape, checkpoint);
   const ids = tape.input("input_ids", "int64", ["B", "T"]);
   const positions = tape.input("position", "int64", ["B", "T"]);
-  const trace = new Trace({ ids, positions, weights });
+  const trace = new Trace({ ids, positions, weights, ...precision(options) });
   let x = model.embed(trace);
   for (let layer = 0; layer < model.layers; layer++) {
     x = model.block(trace, x, layer);
   }
-  const logits = model.logits(trace, x);
+  const logits = cast(model.logits(trace, x), "float32");
   checkUnused();
   if (topK) recordTop(tape, logits, topK);
   else tape.output(reshape(logits, ["B", "T", model.vocabSize]), "logits");

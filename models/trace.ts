@@ -10,6 +10,7 @@ import {
   reshape,
   sub,
   type Tape,
+  type TensorType,
   type Value,
   where,
 } from "#/onnx/mod.ts";
@@ -47,6 +48,10 @@ export interface TraceSources {
   weights: WeightSource;
   /** Per layer, what earlier tokens left; nothing by default. */
   past?: readonly PastKeyValues[];
+  /** What to compute in; f32 by default. Scores and the cache are f32 always. */
+  arithmetic?: TensorType | undefined;
+  /** What weights are rounded to; nothing by default. */
+  rounding?: TensorType | undefined;
 }
 
 /** Added to the score of what may not be attended to: far below any score, yet finite. */
@@ -80,7 +85,17 @@ export class Trace {
   }
 
   /**
-   * A weight as f32.
+   * Convert to what is computed in.
+   *
+   * @param x Any real tensor.
+   * @returns The same shape.
+   */
+  toArithmetic(x: Value): Value {
+    return cast(x, this.#sources.arithmetic ?? "float32");
+  }
+
+  /**
+   * A weight in what is computed in.
    *
    * @param name Its Hugging Face name.
    * @param shape Its shape in the file.
@@ -93,9 +108,20 @@ export class Trace {
     kind: WeightKind = "normal",
   ): Value {
     return this.tape.once(
-      `f32 ${name}`,
-      () => cast(this.storedWeight(name, shape, kind), "float32"),
+      `weight ${name}`,
+      () => this.fromStored(this.storedWeight(name, shape, kind)),
     );
+  }
+
+  /**
+   * Round and convert what is stored.
+   *
+   * @param stored A weight, or some of its rows.
+   * @returns The same shape.
+   */
+  fromStored(stored: Value): Value {
+    const { rounding } = this.#sources;
+    return this.toArithmetic(rounding ? cast(stored, rounding) : stored);
   }
 
   /**

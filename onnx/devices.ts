@@ -33,6 +33,20 @@ export function explainFailure(device: Device, cause: unknown): Error {
 }
 
 /**
+ * The device that "auto" stands for.
+ *
+ * @param device A device.
+ * @returns CUDA where its provider lies beside onnxruntime, else the CPU; any
+ * other device as it is.
+ */
+export function resolveDevice(
+  device: Device = "auto",
+): Exclude<Device, "auto"> {
+  if (device !== "auto") return device;
+  return hasCudaProvider() ? "cuda" : "cpu";
+}
+
+/**
  * Whether onnxruntime's CUDA provider lies beside onnxruntime.
  *
  * @returns False where asking for CUDA is bound to fail.

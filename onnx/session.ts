@@ -1,7 +1,7 @@
 import * as ort from "onnxruntime-node";
 import { parse } from "node:path";
 import type { ExternalData, TensorType } from "./model.ts";
-import { type Device, explainFailure, hasCudaProvider } from "./devices.ts";
+import { type Device, explainFailure, resolveDevice } from "./devices.ts";
 
 /** Arrays that hold a tensor's entries; bool is `Uint8Array`. */
 export type TensorData =
@@ -107,33 +107,8 @@ export async function createSession(
   model: Uint8Array,
   options: SessionOptions = {},
 ): Promise<Session> {
-  const device = options.device ?? "auto";
-  if (device !== "auto") return await create(model, device, options);
-  return await create(model, hasCudaProvider() ? "cuda" : "cpu", options);
-}
-
-/**
- * Where a file's bytes lie, for `Tape.external`.
- *
- * @param path Absolute path of the file.
- * @param offset First byte.
- * @param length Number of bytes.
- * @returns Its place relative to the root, the folder that sessions resolve by:
- * paths in ONNX must be relative and stay inside of one folder.
- */
-export function externalData(
-  path: string,
-  offset: number,
-  length: number,
-): ExternalData {
-  return { location: path.slice(parse(path).root.length), offset, length };
-}
-
-async function create(
-  model: Uint8Array,
-  device: Exclude<Device, "auto">,
-  { threads, foldConstants }: SessionOptions,
-): Promise<Session> {
+  const { threads, foldConstants } = options;
+  const device = resolveDevice(options.device);
   try {
     return new Session(
       await ort.InferenceSession.create(model, {
@@ -158,6 +133,23 @@ async function create(
   } catch (error) {
     throw explainFailure(device, error);
   }
+}
+
+/**
+ * Where a file's bytes lie, for `Tape.external`.
+ *
+ * @param path Absolute path of the file.
+ * @param offset First byte.
+ * @param length Number of bytes.
+ * @returns Its place relative to the root, the folder that sessions resolve by:
+ * paths in ONNX must be relative and stay inside of one folder.
+ */
+export function externalData(
+  path: string,
+  offset: number,
+  length: number,
+): ExternalData {
+  return { location: path.slice(parse(path).root.length), offset, length };
 }
 
 function mapTensors(

@@ -147,7 +147,12 @@ async function refresh(path: string): Promise<void> {
   const out = await Deno.makeTempDir();
   const executed = await executeNotebook(path, out);
   const notebook = JSON.parse(await Deno.readTextFile(executed.notebook));
-  for (const cell of notebook.cells) delete cell.metadata.execution;
+  for (const cell of notebook.cells) {
+    delete cell.metadata.execution;
+    // deno fmt --check calls a cell that does not end its last line unformatted.
+    const text = [cell.source].flat().join("").trimEnd() + "\n";
+    cell.source = text.split(/(?<=\n)/);
+  }
   await Deno.writeTextFile(path, JSON.stringify(notebook, null, 1) + "\n");
   await Deno.remove(out, { recursive: true });
 }

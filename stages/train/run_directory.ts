@@ -24,6 +24,7 @@ export type MetricsLine = Record<string, number> & { step: number };
 
 const STATE = "trainer_state.json";
 const METRICS = "metrics.jsonl";
+const EVENTS = "events.out.tfevents.";
 const CHECKPOINT = /^checkpoint-(\d+)$/;
 
 /**
@@ -54,7 +55,7 @@ export class RunDirectory {
     resume: boolean,
   ): Promise<{ run: RunDirectory; last: SavedState | undefined }> {
     const names = await namesIn(path);
-    if (names.length > 0 && !resume) {
+    if (!resume && await isUsed(path, names)) {
       throw new Error(
         `Cannot train into ${path}: it exists, expected a new directory, ` +
           "or --resume to go on",
@@ -62,7 +63,7 @@ export class RunDirectory {
     }
     await Deno.mkdir(path, { recursive: true });
     const isLeftover = (name: string) =>
-      name.endsWith(".tmp") || name.startsWith("events.out.tfevents.");
+      name.endsWith(".tmp") || name.startsWith(EVENTS);
     for (const name of names.filter(isLeftover)) {
       await Deno.remove(join(path, name), { recursive: true });
     }
@@ -169,6 +170,13 @@ export interface SavedState {
   state: TrainerState;
 }
 
+/** Whether there is more than a run leaves that fails before its first update. */
+async function isUsed(path: string, names: string[]): Promise<boolean> {
+  const others = names.filter((name) => !name.startsWith(EVENTS));
+  if (others.join() !== METRICS) return others.length > 0;
+  return (await Deno.stat(join(path, METRICS))).size > 0;
+}
+
 function checkpointSteps(names: readonly string[]): number[] {
   return names.flatMap((name) => {
     const step = CHECKPOINT.exec(name)?.[1];
@@ -210,7 +218,7 @@ async function writeJson(file: string, value: unknown): Promise<void> {
 
 function eventFileName(): string {
   const seconds = Math.floor(Date.now() / 1000);
-  return `events.out.tfevents.${seconds}.pta`;
+  return `${EVENTS}${seconds}.pta`;
 }
 
 function toEvent({ step, time, ...values }: MetricsLine) {

@@ -2,6 +2,7 @@ import { join, resolve } from "node:path";
 import type { Device } from "#/onnx/mod.ts";
 import { architectures } from "./architectures.ts";
 import { INDEX, isPresent, readConfig, SINGLE } from "./checkpoint.ts";
+import type { StorageDtype } from "./dtypes.ts";
 import type { RunOptions, Scorer, TopLogprobs } from "./scorer.ts";
 import { topLogprobsOf } from "./top_logprobs.ts";
 
@@ -17,6 +18,8 @@ const PRECISIONS = {
   _bnb4: "bnb4",
 } as const;
 
+const NAMES = { f32: "fp32", f16: "fp16", bf16: "bf16" } as const;
+
 /** An ONNX export in a model directory. */
 export interface ModelExport {
   /** The file, below `onnx/`. */
@@ -30,21 +33,33 @@ export interface ModelExport {
  * not ours or it has no safetensors. Of several the most exact is taken.
  *
  * @param directory The model directory.
+ * @param dtype Take only an export of this type.
  * @returns The export; `undefined` if the model runs from its safetensors, or
  * there is none.
+ * @throws {RangeError} If there are exports, but none of this type.
  */
 export async function findExport(
   directory: string,
+  dtype: StorageDtype = "f32",
 ): Promise<ModelExport | undefined> {
   const { modelType } = await readConfig(directory);
   const hasWeights = await isPresent(join(directory, SINGLE)) ||
     await isPresent(join(directory, INDEX));
   if (hasWeights && Object.hasOwn(architectures, modelType)) return undefined;
-  for (const [ending, dtype] of Object.entries(PRECISIONS)) {
+  const found: ModelExport[] = [];
+  for (const [ending, precision] of Object.entries(PRECISIONS)) {
     const name = `model${ending}.onnx`;
-    if (await isPresent(join(directory, "onnx", name))) return { name, dtype };
+    if (await isPresent(join(directory, "onnx", name))) {
+      found.push({ name, dtype: precision });
+    }
   }
-  return undefined;
+  if (dtype === "f32" || found.length === 0) return found[0];
+  const half = found.find(({ dtype: type }) => type === NAMES[dtype]);
+  if (half) return half;
+  throw new RangeError(
+    `Cannot run ${directory} in ${dtype}: it has only ` +
+      found.map(({ name }) => `onnx/${name}`).join(", "),
+  );
 }
 
 /**

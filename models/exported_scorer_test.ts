@@ -32,6 +32,9 @@ Deno.test("openScorer() runs an ONNX export with the logprobs of the graph it wa
       name: "model.onnx",
       dtype: "fp32",
     });
+    await assert.rejects(openScorer(out, { dtype: "f16" }), {
+      message: `Cannot run ${out} in f16: it has only onnx/model.onnx`,
+    });
     await using expected = await openScorer(ours);
     await using actual = await openScorer(out);
     assert.equal(actual.vocabSize, 37);

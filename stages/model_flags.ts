@@ -16,7 +16,8 @@ export const modelFlags = {
   ),
   dtype: withDefault(
     option("--dtype", choice(["f32", "f16", "bf16"]), {
-      description: message`What the model computes in; logprobs are always f32`,
+      description:
+        message`What to compute in; the CPU only rounds the weights to it`,
     }),
     "f32",
   ),

@@ -23,6 +23,7 @@ interface Flags {
   topP: number;
   seed: number;
   device: "auto" | "cpu" | "cuda" | "webgpu";
+  dtype: "f32" | "f16" | "bf16";
 }
 
 /** `pta generate`. */
@@ -30,7 +31,7 @@ export const command: Command = defineCommand(
   "generate",
   "Continue a text",
   object("Generate", {
-    model: modelFlags.model,
+    ...modelFlags,
     prompt: option("--prompt", string({ metavar: "TEXT" }), {
       description: message`What to continue; empty to start from BOS`,
     }),
@@ -61,7 +62,6 @@ export const command: Command = defineCommand(
       }),
       0,
     ),
-    device: modelFlags.device,
   }),
   run,
 );
@@ -70,7 +70,7 @@ async function run(flags: Flags): Promise<Report> {
   const directory = await resolveModel(flags.model);
   const tokenizer = await loadTokenizer(directory);
   const endIds = await readEndIds(directory);
-  const generator = await openGenerator(directory, { device: flags.device });
+  const generator = await openGenerator(directory, flags);
   const lines: object[] = [];
   const model = { tokenizer, generator, endIds };
   return { stream: write(flags, model, lines), text: "", lines };

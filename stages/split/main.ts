@@ -1,0 +1,248 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { object } from "@optique/core/constructs";
+import { message } from "@optique/core/message";
+import { withDefault } from "@optique/core/modifiers";
+import { option } from "@optique/core/primitives";
+import { float, integer, string } from "@optique/core/valueparser";
+import { resolveModel } from "#/models/mod.ts";
+import {
+  datasets,
+  type InputDocument,
+  type Manifest,
+  readDocuments,
+  type Resume,
+  type TextRow,
+  writeDataset,
+} from "#/shards/mod.ts";
+import {
+  type Command,
+  defineCommand,
+  list,
+  type Report,
+  runCommand,
+} from "#/stages/command.ts";
+import { Progress } from "#/stages/progress.ts";
+import { loadTokenizer, type Tokenizer } from "#/tokenizers/mod.ts";
+import { CutPool } from "./cut_pool.ts";
+import { type Block, cutText } from "./cut_text.ts";
+import { type ChoiceOptions, chooseDocument } from "./document_choice.ts";
+import { split } from "./split.ts";
+
+interface Flags extends ChoiceOptions {
+  text: readonly string[];
+  target: string;
+  source: readonly string[];
+  out: string;
+  maxTokens: number;
+  workers: number;
+}
+
+/** What is counted while splitting, by split. */
+interface Counts {
+  documents: number;
+  emptyDocuments: number;
+  /** Blocks that end where not every tokenizer has a boundary. */
+  forcedCuts: number;
+}
+
+const directory = string({ metavar: "DIR" });
+const share = float({ min: 0, max: 1 });
+
+/** `pta split`: text → blocks that fit every tokenizer. */
+export const command: Command = defineCommand(
+  "split",
+  "Cut documents into blocks that fit the target's and every source's tokenizer",
+  object("Split", {
+    text: list(option("--text", string({ metavar: "PATH" }), {
+      description:
+        message`Documents: .txt, .jsonl, .parquet, saved datasets, directories and patterns of those`,
+    })),
+    target: option("--target", directory, {
+      description: message`Directory of the target model`,
+    }),
+    source: list(
+      option("--source", directory, {
+        description: message`Directory of a source model`,
+      }),
+      0,
+    ),
+    out: option("--out", directory, {
+      description: message`Where the blocks go`,
+    }),
+    maxTokens: withDefault(
+      option("--max-tokens", integer({ min: 3 }), {
+        description:
+          message`Tokens of a block at most, for each tokenizer, BOS and EOS included`,
+      }),
+      2048,
+    ),
+    validation: withDefault(
+      option("--validation", share, {
+        description:
+          message`Share of the documents that are kept for validation`,
+      }),
+      0.05,
+    ),
+    sample: withDefault(
+      option("--sample", share, {
+        description: message`Share of the documents that are taken at all`,
+      }),
+      1,
+    ),
+    seed: withDefault(
+      option("--seed", integer({ min: 0 }), {
+        description: message`Chooses other documents for sample and validation`,
+      }),
+      0,
+    ),
+    workers: withDefault(
+      option("--workers", integer({ min: 1 }), {
+        description: message`Threads that tokenize; the result is the same`,
+      }),
+      1,
+    ),
+  }),
+  run,
+);
+
+async function run(flags: Flags): Promise<Report> {
+  const { text, out, maxTokens, validation, sample, seed } = flags;
+  const target = await resolveModel(flags.target);
+  const sources: string[] = [];
+  for (const source of flags.source) sources.push(await resolveModel(source));
+  const directories = [target, ...sources];
+  const tokens = new WeakMap<TextRow, number>();
+  const counts: Record<string, Counts> = {};
+  const { manifest, skipped } = await writeDataset(
+    {
+      out,
+      stage: "split",
+      options: { maxTokens, validation, sample, seed },
+      inputs: {
+        text,
+        target: tokenizerFiles(target),
+        ...Object.fromEntries(
+          sources.map((source, index) =>
+            [`source${index + 1}`, tokenizerFiles(source)] as const
+          ),
+        ),
+      },
+      schema: datasets.text,
+      ...(validation > 0 && { splits: ["train", "validation"] }),
+      metadata: () => ({ ...counts }),
+    },
+    (resume) => produce(resume, flags, { directories, tokens, counts }),
+    (row) => tokens.get(row) ?? 0,
+  );
+  return report(out, manifest, skipped);
+}
+
+interface Work {
+  directories: readonly string[];
+  tokens: WeakMap<TextRow, number>;
+  counts: Record<string, Counts>;
+}
+
+/** All rows of a split are cut, those that are there are not written again. */
+async function* produce(
+  { split: name, rows }: Resume,
+  flags: Flags,
+  { directories, tokens, counts }: Work,
+): AsyncGenerator<TextRow> {
+  const { maxTokens, workers } = flags;
+  const tokenizers = await Promise.all(directories.map(loadTokenizer));
+  const count: Counts = { documents: 0, emptyDocuments: 0, forcedCuts: 0 };
+  counts[name] = count;
+  using bar = new Progress(
+    `split ${name}`,
+    await bytesOf(flags, name),
+    "bytes",
+  );
+  using cutter = cutterOf(tokenizers, flags, directories);
+  let current: readonly Block[] = [];
+  const blocks = split(chosen(flags, name), tokenizers, {
+    maxTokens,
+    cut: cutter.cut,
+    concurrency: 2 * workers,
+    onDocument({ text }, blocks) {
+      current = blocks;
+      count.documents++;
+      if (blocks.length === 0) count.emptyDocuments++;
+      count.forcedCuts += blocks.filter(({ isCommon }) => !isCommon).length;
+      bar.advance(byteLength(text));
+    },
+  });
+  for await (const row of blocks) {
+    tokens.set(row, current[row.block]!.tokens);
+    if (rows-- <= 0) yield row;
+  }
+}
+
+function cutterOf(
+  tokenizers: readonly Tokenizer[],
+  { maxTokens, workers }: Flags,
+  directories: readonly string[],
+): { cut: (text: string) => Block[] | Promise<Block[]> } & Disposable {
+  if (workers === 1) {
+    return {
+      cut: (text) => cutText(text, tokenizers, maxTokens),
+      [Symbol.dispose]() {},
+    };
+  }
+  const pool = new CutPool(workers, { directories, maxTokens });
+  return {
+    cut: (text) => pool.cut(text),
+    [Symbol.dispose]: () => pool[Symbol.dispose](),
+  };
+}
+
+async function* chosen(
+  flags: Flags,
+  name: string,
+): AsyncGenerator<InputDocument> {
+  for await (const document of readDocuments(flags.text)) {
+    if (chooseDocument(document.text, flags) === name) yield document;
+  }
+}
+
+async function bytesOf(flags: Flags, name: string): Promise<number> {
+  let bytes = 0;
+  for await (const { text } of chosen(flags, name)) bytes += byteLength(text);
+  return bytes;
+}
+
+function byteLength(text: string): number {
+  return new TextEncoder().encode(text).length;
+}
+
+function tokenizerFiles(directory: string): string[] {
+  return ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"]
+    .map((name) => join(directory, name))
+    .filter((path, index) => index === 0 || existsSync(path));
+}
+
+function report(out: string, manifest: Manifest, skipped: boolean): Report {
+  const { rows, splits, tokens, seconds, metadata } = manifest;
+  const parts = Object.entries(splits).map(([name, blocks]) =>
+    `${blocks} blocks for ${name}`
+  );
+  const done = skipped ? "was there already" : `${seconds} s`;
+  return {
+    text: `${out}: ${
+      parts.join(", ")
+    }, ${tokens} tokens of the target, ${done}`,
+    lines: [{
+      stage: "split",
+      out,
+      rows,
+      splits,
+      tokens,
+      seconds,
+      skipped,
+      ...metadata,
+    }],
+  };
+}
+
+if (import.meta.main) await runCommand(command);

@@ -1,0 +1,12 @@
+/**
+ * Split: documents → blocks that fit every tokenizer, losing nothing.
+ *
+ * @module
+ */
+export { split, type SplitOptions } from "./split.ts";
+export { type Block, cutText } from "./cut_text.ts";
+export {
+  type Choice,
+  type ChoiceOptions,
+  chooseDocument,
+} from "./document_choice.ts";

@@ -1,0 +1,201 @@
+import {
+  type SinkhornOptions,
+  type SinkhornOutput,
+  sinkhornScaling,
+  type TransportProblems,
+} from "#/kernels/mod.ts";
+import type {
+  AlignedRow,
+  RepresentationRow,
+  VocabMappingRow,
+} from "#/shards/mod.ts";
+import { joinRows } from "./join_rows.ts";
+import {
+  type AlignMethodName,
+  type Masses,
+  methods,
+  type Pair,
+} from "./methods/mod.ts";
+import { type PositionPairs, positionPairs } from "./position_pairs.ts";
+import {
+  startRows,
+  TokenRelations,
+  type Vocabulary,
+} from "./token_relations.ts";
+import { writeTop } from "./write_top.ts";
+
+/** What is aligned with what. */
+export interface AlignInputs {
+  /** The target's representations. */
+  targetRows: AsyncIterable<RepresentationRow> | Iterable<RepresentationRow>;
+  /** The source's, of the same blocks in the same order. */
+  sourceRows: AsyncIterable<RepresentationRow> | Iterable<RepresentationRow>;
+  /** The target's tokenizer. */
+  target: Vocabulary;
+  /** The source's tokenizer. */
+  source: Vocabulary;
+  /** What `mapVocab()` says of the two. */
+  mapping: Iterable<VocabMappingRow>;
+}
+
+/** How to align. */
+export interface AlignOptions {
+  /** Defaults to `optimal-transport`. */
+  method?: AlignMethodName;
+  /**
+   * Candidates of each side that take part, and tokens kept of the result, K'.
+   * Defaults to as many as the source's representations hold.
+   */
+  topK?: number;
+  /** How to transport, for the methods that do. */
+  sinkhorn?: SinkhornOptions;
+  /** What solves transport problems. Defaults to the CPU. */
+  solve?: (
+    problems: TransportProblems,
+    options: SinkhornOptions,
+  ) => Promise<SinkhornOutput>;
+  /** Pairs that are solved together, about. Defaults to 8192. */
+  batchPairs?: number;
+  /** Row number of the first rows, for errors. Defaults to 0. */
+  firstRow?: number;
+}
+
+/** One block on its way. */
+interface Block {
+  targetRow: RepresentationRow;
+  sourceRow: RepresentationRow;
+  pairs: PositionPairs;
+}
+
+/**
+ * Rewrite a source's distributions over the target's vocabulary, at the
+ * target's positions.
+ *
+ * A row that no source row faces has weight 0 and no distribution; so has one
+ * none of whose mass finds a place, as it has nothing to teach. The K' largest
+ * masses are kept, and what is missing to 1 is the residual.
+ *
+ * @param inputs The two representations, the tokenizers and the mapping.
+ * @param options See {@linkcode AlignOptions}.
+ * @returns One row per block, in their order; a batch of them is in memory.
+ * @throws {RangeError} If the rows are not about the same blocks, or the
+ * mapping is not one of these tokenizers; naming the row.
+ */
+export async function* align(
+  { targetRows, sourceRows, target, source, mapping }: AlignInputs,
+  options: AlignOptions = {},
+): AsyncGenerator<AlignedRow> {
+  const relations = new TokenRelations(target, source, mapping);
+  const { method = "optimal-transport", batchPairs = 8192 } = options;
+  const transport = {
+    sinkhorn: options.sinkhorn ?? {},
+    vocabSize: target.vocabSize,
+    mostImages: relations.mostImages,
+    solve: options.solve ??
+      ((problems, settings) =>
+        Promise.resolve(sinkhornScaling(problems, settings))),
+  } satisfies Parameters<typeof methods["optimal-transport"]>[1];
+
+  const solveBlocks = async (blocks: readonly Block[]) => {
+    const pairs = blocks.flatMap((block) =>
+      facing(block, relations, { target, source }, options.topK)
+    );
+    const masses = await methods[method](pairs, transport);
+    let next = 0;
+    return blocks.map((block) => {
+      const first = next;
+      next += block.pairs.target.length;
+      const topK = options.topK ?? block.sourceRow.topK;
+      return alignedRow(block, masses.slice(first, next), topK);
+    });
+  };
+
+  let blocks: Block[] = [];
+  let waiting = 0;
+  const joined = joinRows(targetRows, sourceRows, options.firstRow ?? 0);
+  for await (const { targetRow, sourceRow } of joined) {
+    const pairs = positionPairs(targetRow.byteEnds, sourceRow.byteEnds);
+    blocks.push({ targetRow, sourceRow, pairs });
+    waiting += pairs.target.length;
+    if (waiting < batchPairs) continue;
+    yield* await solveBlocks(blocks);
+    blocks = [];
+    waiting = 0;
+  }
+  yield* await solveBlocks(blocks);
+}
+
+/** What the two models say at every position pair of a block. */
+function facing(
+  { targetRow, sourceRow, pairs }: Block,
+  relations: TokenRelations,
+  { target, source }: { target: Vocabulary; source: Vocabulary },
+  topK = Infinity,
+): Pair[] {
+  const targetStart = startRows(target, targetRow.inputIds, targetRow.byteEnds);
+  const sourceStart = startRows(source, sourceRow.inputIds, sourceRow.byteEnds);
+  return Array.from(pairs.target, (t, k) => {
+    const s = pairs.source[k]!;
+    const ours = candidates(targetRow, t, topK);
+    const theirs = candidates(sourceRow, s, topK);
+    return {
+      relation: relations.at(t < targetStart, s < sourceStart),
+      sourceIds: theirs.ids,
+      sourceLogprobs: theirs.logprobs,
+      targetIds: ours.ids,
+      targetLogprobs: ours.logprobs,
+    };
+  });
+}
+
+function candidates(
+  { topK, topkIds, topkLogprobs }: RepresentationRow,
+  row: number,
+  most: number,
+) {
+  const [first, end] = [row * topK, row * topK + Math.min(topK, most)];
+  return {
+    ids: topkIds.subarray(first, end),
+    logprobs: topkLogprobs.subarray(first, end),
+  };
+}
+
+function alignedRow(
+  { targetRow, sourceRow, pairs }: Block,
+  masses: readonly Masses[],
+  topK: number,
+): AlignedRow {
+  const { length } = targetRow.inputIds;
+  const row = {
+    id: targetRow.id,
+    topK,
+    topkIds: new Int32Array(length * topK).fill(-1),
+    topkLogprobs: new Float32Array(length * topK).fill(-Infinity),
+    weight: new Float32Array(length),
+    marginalError: new Float32Array(length),
+    labelLogprobs: new Float32Array(length).fill(NaN),
+    bitsPerByte: sourceRow.bitsPerByte,
+  };
+  pairs.target.forEach((t, k) => {
+    const kept = writeTop(masses[k]!, row, t);
+    row.weight[t] = kept > 0 ? 1 : 0;
+    row.marginalError[t] = masses[k]!.marginalError;
+    row.labelLogprobs[t] = spanLogprob(
+      sourceRow.labelLogprobs,
+      pairs.source[k]!,
+      pairs.source[k + 1],
+    );
+  });
+  return row;
+}
+
+/** Of the bytes from this pair to the next, or to the end of the sequence. */
+function spanLogprob(
+  labelLogprobs: Float32Array,
+  first: number,
+  next = labelLogprobs.length - 1,
+): number {
+  let sum = 0;
+  for (let s = first; s < next; s++) sum += labelLogprobs[s]!;
+  return sum;
+}

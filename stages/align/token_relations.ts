@@ -1,0 +1,253 @@
+import { editDistance } from "#/kernels/mod.ts";
+import type { VocabMappingRow } from "#/shards/mod.ts";
+import {
+  type ByteVocabulary,
+  byteVocabulary,
+} from "#/stages/byte_vocabulary.ts";
+import type { Tokenizer } from "#/tokenizers/mod.ts";
+
+/** What align needs of a tokenizer. */
+export type Vocabulary = Pick<
+  Tokenizer,
+  | "directory"
+  | "vocabSize"
+  | "tokens"
+  | "tokenBytes"
+  | "specialIds"
+  | "prefixSpace"
+>;
+
+/** A target token that takes mass of a source token. */
+export type Image = Omit<VocabMappingRow, "sourceId">;
+
+/** How the tokens of a source relate to those of a target, at some kind of position. */
+export interface TokenRelation {
+  /**
+   * The target tokens that stand for a source token.
+   *
+   * @param sourceId The source's token.
+   * @returns Images of positive weight; none if the token's mass has nowhere to go.
+   */
+  images(sourceId: number): readonly Image[];
+  /**
+   * What it costs to move mass from a source token to a target token.
+   *
+   * @param sourceId The source's token.
+   * @param targetId The target's token.
+   * @returns 0 for an exact image, else at least 1, in edits.
+   */
+  cost(sourceId: number, targetId: number): number;
+}
+
+/** Cost between a special token and whatever is not its image, in edits. */
+const FOREIGN = 16;
+
+const SPACE = 0x20;
+
+/**
+ * The relation of a source's tokens to a target's.
+ *
+ * The cost is the edit distance of the decoded bytes, a leading space included.
+ * Only an exact image costs 0: another token of the same bytes costs 1, so that
+ * mass never leaks between two spellings.
+ *
+ * At the start of a text a SentencePiece tokenizer writes a space that is not
+ * there. A row that predicts such a token compares by what its candidates add
+ * to the text: `▁the` adds `the`. Where only one of the two models stands
+ * there, images are looked up anew, by those bytes.
+ */
+export class TokenRelations {
+  readonly #target: Vocabulary;
+  readonly #source: Vocabulary;
+  readonly #images: Image[][];
+  readonly #relations = new Map<string, TokenRelation>();
+  #vocabulary: ByteVocabulary | undefined;
+
+  /**
+   * Prepare.
+   *
+   * @param target The target's tokenizer.
+   * @param source The source's tokenizer.
+   * @param mapping Images of every source token.
+   * @throws {RangeError} If the mapping is not one of these tokenizers.
+   */
+  constructor(
+    target: Vocabulary,
+    source: Vocabulary,
+    mapping: Iterable<VocabMappingRow>,
+  ) {
+    this.#target = target;
+    this.#source = source;
+    this.#images = imagesOf(mapping, target, source);
+  }
+
+  /** Images of a source token at most. */
+  get mostImages(): number {
+    return this.#images.reduce((most, { length }) => Math.max(most, length), 1);
+  }
+
+  /**
+   * The relation at one kind of position.
+   *
+   * @param targetStarts Whether the target's row predicts a token with a virtual space.
+   * @param sourceStarts Whether the source's does.
+   * @returns The relation, made once for each kind.
+   */
+  at(targetStarts: boolean, sourceStarts: boolean): TokenRelation {
+    const isSame = targetStarts === sourceStarts;
+    const key = isSame ? "same" : targetStarts ? "target" : "source";
+    const known = this.#relations.get(key);
+    if (known) return known;
+    const relation = this.#relation(
+      isSame
+        ? (sourceId) => this.#images[sourceId]!
+        : memoized((sourceId) => this.#imagesAtStart(sourceId, targetStarts)),
+      targetStarts && !isSame,
+      sourceStarts && !isSame,
+    );
+    this.#relations.set(key, relation);
+    return relation;
+  }
+
+  #relation(
+    images: TokenRelation["images"],
+    targetStarts: boolean,
+    sourceStarts: boolean,
+  ): TokenRelation {
+    const [ours, theirs] = [this.#target.tokenBytes, this.#source.tokenBytes];
+    const distance = new DistanceCache((sourceId, targetId) => {
+      const from = theirs[sourceId]!;
+      const to = ours[targetId]!;
+      if (from.length === 0 || to.length === 0) return FOREIGN;
+      return Math.max(
+        1,
+        editDistance(
+          sourceStarts ? withoutSpace(from) : from,
+          targetStarts ? withoutSpace(to) : to,
+        ),
+      );
+    });
+    return {
+      images,
+      cost(sourceId, targetId) {
+        for (const image of images(sourceId)) {
+          if (image.targetId === targetId && image.distance === 0) return 0;
+        }
+        return distance.get(sourceId, targetId);
+      },
+    };
+  }
+
+  #imagesAtStart(sourceId: number, targetStarts: boolean): Image[] {
+    const bytes = this.#source.tokenBytes[sourceId]!;
+    if (bytes.length === 0) return this.#images[sourceId]!;
+    const wanted = targetStarts
+      ? Uint8Array.of(SPACE, ...bytes)
+      : withoutSpace(bytes);
+    if (wanted.length === 0) return [];
+    this.#vocabulary ??= byteVocabulary(this.#target);
+    const { ids, nearest } = this.#vocabulary;
+    const { index, distance } = nearest.find(wanted);
+    return [{ targetId: ids[index]!, distance, weight: 1 }];
+  }
+}
+
+/**
+ * How many of a sequence's first rows predict a token with a virtual space.
+ *
+ * @param tokenizer The tokenizer.
+ * @param inputIds The sequence, `[T]`.
+ * @param byteEnds Byte offset after each token, `[T]`.
+ * @returns A number of rows; 0 where the text's first token has no such space.
+ */
+export function startRows(
+  { prefixSpace, specialIds, tokenBytes }: Vocabulary,
+  inputIds: Int32Array,
+  byteEnds: Int32Array,
+): number {
+  if (!prefixSpace) return 0;
+  const first = inputIds.findIndex((id) => !specialIds.has(id));
+  if (first < 0) return inputIds.length;
+  const bytes = tokenBytes[inputIds[first]!]!;
+  // A text that begins with a space of its own may be left as it is.
+  return bytes[0] === SPACE && byteEnds[first]! < bytes.length ? first : 0;
+}
+
+function imagesOf(
+  mapping: Iterable<VocabMappingRow>,
+  target: Vocabulary,
+  source: Vocabulary,
+): Image[][] {
+  const images: Image[][] = Array.from({ length: source.vocabSize }, () => []);
+  const isMapped = new Uint8Array(source.vocabSize);
+  for (const { sourceId, ...image } of mapping) {
+    checkId("source", sourceId, source);
+    checkId("target", image.targetId, target);
+    isMapped[sourceId] = 1;
+    if (image.weight > 0) images[sourceId]!.push(image);
+  }
+  const missing = isMapped.indexOf(0);
+  if (missing >= 0) {
+    throw new RangeError(
+      `Cannot align with the vocabulary mapping: it has no image of token ` +
+        `${missing}, expected one of each of the ${source.vocabSize} of ` +
+        source.directory,
+    );
+  }
+  return images;
+}
+
+function checkId(
+  role: string,
+  id: number,
+  { vocabSize, directory }: Vocabulary,
+): void {
+  if (id >= 0 && id < vocabSize) return;
+  throw new RangeError(
+    `Cannot align with the vocabulary mapping: it names ${role} token ${id}, ` +
+      `expected ids below ${vocabSize}, as in ${directory}`,
+  );
+}
+
+function withoutSpace(bytes: Uint8Array): Uint8Array {
+  return bytes[0] === SPACE ? bytes.subarray(1) : bytes;
+}
+
+function memoized<Value>(
+  compute: (id: number) => Value,
+): (id: number) => Value {
+  const known = new Map<number, Value>();
+  return (id) => {
+    let value = known.get(id);
+    if (value === undefined) known.set(id, value = compute(id));
+    return value;
+  };
+}
+
+/** Pairwise values, the last one of each slot kept: bounded, and fast enough. */
+class DistanceCache {
+  readonly #compute: (sourceId: number, targetId: number) => number;
+  readonly #sourceIds = new Int32Array(SLOTS).fill(-1);
+  readonly #targetIds = new Int32Array(SLOTS);
+  readonly #values = new Uint16Array(SLOTS);
+
+  constructor(compute: (sourceId: number, targetId: number) => number) {
+    this.#compute = compute;
+  }
+
+  get(sourceId: number, targetId: number): number {
+    const mixed = Math.imul(sourceId, 0x9e3779b1) ^
+      Math.imul(targetId, 0x85ebca6b);
+    const slot = (mixed ^ (mixed >>> 15)) & (SLOTS - 1);
+    if (
+      this.#sourceIds[slot] === sourceId && this.#targetIds[slot] === targetId
+    ) return this.#values[slot]!;
+    const value = this.#compute(sourceId, targetId);
+    this.#sourceIds[slot] = sourceId;
+    this.#targetIds[slot] = targetId;
+    this.#values[slot] = value;
+    return value;
+  }
+}
+
+const SLOTS = 2 ** 20;

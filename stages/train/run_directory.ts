@@ -79,10 +79,9 @@ export class RunDirectory {
    * @param line The metrics of one update.
    */
   async log(line: MetricsLine): Promise<void> {
-    const options = { append: true };
-    const text = JSON.stringify(line) + "\n";
-    await Deno.writeTextFile(join(this.path, METRICS), text, options);
-    await Deno.writeFile(this.#eventsPath, eventRecord(toEvent(line)), options);
+    const text = new TextEncoder().encode(JSON.stringify(line) + "\n");
+    await append(join(this.path, METRICS), text);
+    await append(this.#eventsPath, eventRecord(toEvent(line)));
   }
 
   /**
@@ -206,6 +205,14 @@ async function copyIfThere(from: string, to: string): Promise<void> {
   await Deno.copyFile(from, to).catch((error) => {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   });
+}
+
+async function append(file: string, bytes: Uint8Array): Promise<void> {
+  try {
+    await Deno.writeFile(file, bytes, { append: true });
+  } catch (cause) {
+    throw new Error(`Cannot write ${file}`, { cause });
+  }
 }
 
 async function writeJson(file: string, value: unknown): Promise<void> {

@@ -45,6 +45,25 @@ Deno.test("train() from scratch lowers the loss, on held-out text too", async ()
   assert.ok(held[3]! < held[0]!);
 });
 
+const others = {
+  gpt2: { n_embd: 16, n_layer: 2, n_head: 2, n_positions: 64 },
+  gpt_neox: {
+    ...{ hidden_size: 16, intermediate_size: 32, num_hidden_layers: 2 },
+    ...{ num_attention_heads: 2, rotary_pct: 0.25, hidden_act: "gelu" },
+  },
+  mpt: { d_model: 16, n_layers: 2, n_heads: 2, max_seq_len: 64 },
+};
+
+for (const [name, fields] of Object.entries(others)) {
+  Deno.test(`train() lowers the loss of a ${name}`, async () => {
+    const path = join(directory, name);
+    await makeTinyModel(path, { model_type: name, ...fields });
+    const other = await openModel({ model: path, fromScratch: true });
+    const metrics = await run({ ...common, model: other, steps: 20 });
+    assert.ok(metrics.at(-1)!.loss < 0.95 * metrics[0]!.loss);
+  });
+}
+
 Deno.test("train() twice gives the same bits", async () => {
   const [one, two] = [fresh(), fresh()];
   const first = await run({ ...common, out: one });

@@ -14,13 +14,13 @@ const CUDA_CURE =
  * missing and the cure.
  *
  * @param device The device asked for.
- * @param cause What onnxruntime threw.
+ * @param cause What onnxruntime threw, if it was asked.
  * @returns The error to throw.
  */
-export function explainFailure(device: Device, cause: unknown): Error {
+export function explainFailure(device: Device, cause?: unknown): Error {
   const reason = cause instanceof Error ? cause.message : String(cause);
-  const provider = /provider|adapter|shared library|cuda|webgpu|not supported/i;
-  if (device === "cpu" || !provider.test(reason)) {
+  const aboutDevice = /provider|adapter|shared library/i;
+  if (device === "cpu" || cause && !aboutDevice.test(reason)) {
     return new Error(`Cannot create a session on ${device}: ${reason}`, {
       cause,
     });

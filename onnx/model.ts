@@ -85,8 +85,7 @@ const EXTERNAL = 1;
 /**
  * Serialize a model as an ONNX `ModelProto`.
  *
- * Fields ascend and defaults are left out, so the bytes are the canonical ones of
- * proto3.
+ * Fields ascend and repeated ones are not packed: the canonical bytes of proto2.
  *
  * @param model The model.
  * @returns The bytes of an .onnx file.
@@ -132,16 +131,16 @@ function writeAttribute(
 ): void {
   writer.text(1, name);
   if (typeof value === "number") {
-    if (value !== 0) writer.int(3, value);
+    writer.int(3, value);
     writer.int(20, ATTRIBUTE_TYPES.int);
   } else if (typeof value === "string") {
-    if (value !== "") writer.text(4, value);
+    writer.text(4, value);
     writer.int(20, ATTRIBUTE_TYPES.string);
   } else if ("float" in value) {
-    if (value.float !== 0) writer.float(2, value.float);
+    writer.float(2, value.float);
     writer.int(20, ATTRIBUTE_TYPES.float);
   } else {
-    writer.ints(8, value);
+    for (const int of value) writer.int(8, int);
     writer.int(20, ATTRIBUTE_TYPES.ints);
   }
 }
@@ -150,13 +149,10 @@ function writeInitializer(
   writer: WireWriter,
   { name, type, shape, data }: Initializer,
 ): void {
-  writer.ints(1, shape);
+  for (const size of shape) writer.int(1, size);
   writer.int(2, TENSOR_TYPES[type]);
   writer.text(8, name);
-  if (data instanceof Uint8Array) {
-    if (data.length > 0) writer.data(9, data);
-    return;
-  }
+  if (data instanceof Uint8Array) return writer.data(9, data);
   for (const key of ["location", "offset", "length"] as const) {
     writer.message(13, (entry) => {
       entry.text(1, key);

@@ -1,7 +1,12 @@
 import * as ort from "onnxruntime-node";
 import { parse } from "node:path";
 import type { ExternalData, TensorType } from "./model.ts";
-import { type Device, explainFailure, resolveDevice } from "./devices.ts";
+import {
+  type Device,
+  explainFailure,
+  hasCudaProvider,
+  resolveDevice,
+} from "./devices.ts";
 
 /** Arrays that hold a tensor's entries; bool is `Uint8Array`. */
 export type TensorData =
@@ -109,6 +114,8 @@ export async function createSession(
 ): Promise<Session> {
   const { threads, foldConstants } = options;
   const device = resolveDevice(options.device);
+  // onnxruntime would say so as well, but also write to stderr.
+  if (device === "cuda" && !hasCudaProvider()) throw explainFailure(device);
   try {
     return new Session(
       await ort.InferenceSession.create(model, {

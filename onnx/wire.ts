@@ -25,19 +25,6 @@ export class WireWriter {
   }
 
   /**
-   * Write a `repeated int64` field, packed as proto3 has it.
-   *
-   * @param field Field number.
-   * @param values Safe integers.
-   */
-  ints(field: number, values: readonly number[]): void {
-    if (values.length === 0) return;
-    const packed = new WireWriter();
-    for (const value of values) packed.#varint(value);
-    this.data(field, packed.bytes);
-  }
-
-  /**
    * Write a `float` field.
    *
    * @param field Field number.

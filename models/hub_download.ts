@@ -242,26 +242,25 @@ function credentials({ endpoint, token }: HubAccess) {
 
 const STATUS_ADVICE: Record<number, string> = {
   401:
-    "the model is not there or not public; set HF_TOKEN to a token that may read it",
+    "it is not there or not public; set HF_TOKEN to a token that may read it",
   403: "the token may not read it; ask for access on the model's page",
-  404: "there is no directory and no model of this name and revision",
+  404: "it has no model of this name and revision",
 };
 
 function downloadError({ id, revision, endpoint }: HubAccess, cause: unknown) {
   const name = revision === "main" ? id : `${id}@${revision}`;
-  const start = `Cannot download model ${name} from ${endpoint}`;
+  const start = `Cannot get model ${name}: there is no such directory, and ` +
+    `from ${endpoint}`;
   if (cause instanceof HubApiError) {
-    const advice = STATUS_ADVICE[cause.statusCode];
-    return new Deno.errors.NotFound(
-      `${start}: ${advice ?? `the hub answered ${cause.statusCode}`}`,
-      { cause },
-    );
+    const advice = STATUS_ADVICE[cause.statusCode] ??
+      `the answer was ${cause.statusCode}`;
+    return new Deno.errors.NotFound(`${start}: ${advice}`, { cause });
   }
   if (cause instanceof TypeError || typeof cause === "string") {
     return new Error(
-      `${start}: the hub cannot be reached or stopped sending (what has arrived ` +
-        `is kept); set HF_ENDPOINT to a mirror, or copy the model to ` +
-        `${"$HF_HOME/hub"}, or give the path of a model directory`,
+      `${start}: nothing came, or it broke off (what has arrived is kept); ` +
+        "set HF_ENDPOINT to a mirror, or copy the model to $HF_HOME/hub, or " +
+        "give the path of a model directory",
       { cause: cause instanceof Error ? cause : new Error(cause) },
     );
   }

@@ -145,7 +145,7 @@ Deno.test("resolveModel() goes on where a download was interrupted", async () =>
   const cache = `${root}/resumed`;
   const options = { cache, endpoint: hub.endpoint, onProgress() {} };
   hub.breakAfter = 600;
-  await assert.rejects(resolveModel("org/name", options), /stopped sending/);
+  await assert.rejects(resolveModel("org/name", options), /it broke off/);
   const model = `${cache}/models--org--name`;
   assert.equal(names(model).includes("refs"), false);
   assert.equal(
@@ -250,7 +250,7 @@ Deno.test("resolveModel() says why a model cannot be had", async () => {
   await assert.rejects(resolveModel(`${root}/file`), /it is a file, expected/);
   await assert.rejects(
     resolveModel("org/other", options),
-    /there is no directory and no model of this name and revision$/,
+    /there is no such directory, and from .*: it has no model of this name and revision$/,
   );
   await assert.rejects(resolveModel("org/name", options), (error: Error) => {
     assert.match((error.cause as Error).message, /^it has neither/);
@@ -258,7 +258,7 @@ Deno.test("resolveModel() says why a model cannot be had", async () => {
   });
   await assert.rejects(
     resolveModel("org/name", { ...options, endpoint: "http://127.0.0.1:1" }),
-    /the hub cannot be reached/,
+    /nothing came, or it broke off/,
   );
 });
 

@@ -167,4 +167,36 @@ Deno.test("writeSafetensors() leaves nothing behind when it fails", async () => 
   assert.deepEqual(names, ["a.safetensors"]);
 });
 
+Deno.test({
+  name:
+    "writeSafetensors() says which file could not be written, and removes it",
+  ignore: Deno.build.os === "windows",
+  async fn() {
+    const module = new URL("./write_safetensors.ts", import.meta.url);
+    const code = `
+      const { writeSafetensors } = await import(${JSON.stringify(module.href)});
+      const data = new Float32Array(2_000_000);
+      const weights = new Map([["x", { shape: [2_000_000], data }]]);
+      await writeSafetensors(${JSON.stringify(`${directory}/big`)}, weights);
+    `;
+    // Deno's own caches may be larger than the limit already.
+    const denoDir = await Deno.makeTempDir();
+    const { stderr, success } = await new Deno.Command("sh", {
+      args: [
+        "-c",
+        'ulimit -f 8192; exec "$0" eval -q "$1"',
+        Deno.execPath(),
+        code,
+      ],
+      env: { DENO_DIR: denoDir },
+    }).output();
+    await Deno.remove(denoDir, { recursive: true });
+    assert.equal(success, false);
+    const text = new TextDecoder().decode(stderr);
+    assert.ok(text.includes(`Cannot write ${directory}/big: File too large`));
+    const names = [...Deno.readDirSync(directory)].map(({ name }) => name);
+    assert.deepEqual(names, ["a.safetensors"]);
+  },
+});
+
 Deno.test.afterAll(() => Deno.remove(directory, { recursive: true }));

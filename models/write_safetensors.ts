@@ -1,6 +1,10 @@
 import { DTYPE_BITS, ENCODERS, type StorageDtype } from "./dtypes.ts";
 import type { Weight } from "./safetensors.ts";
 
+// Beyond `ulimit -f` the kernel sends SIGXFSZ, which ends the process unless
+// someone listens; the write then fails with an error that names the file.
+if (Deno.build.os !== "windows") Deno.addSignalListener("SIGXFSZ", () => {});
+
 /** How much is converted and written at a time. */
 const CHUNK_ENTRIES = 4 << 20;
 
@@ -44,7 +48,8 @@ export async function writeSafetensors(
   } catch (cause) {
     await Deno.remove(temporary).catch(() => {});
     if (cause instanceof RangeError) throw cause;
-    throw new Error(`Cannot write ${file}`, { cause });
+    const why = cause instanceof Error ? cause.message : cause;
+    throw new Error(`Cannot write ${file}: ${why}`, { cause });
   }
   await Deno.rename(temporary, file);
 }

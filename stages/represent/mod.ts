@@ -1,0 +1,11 @@
+/**
+ * Represent: what a model predicts at every position of a text, as top-k
+ * logprobs over its whole vocabulary.
+ *
+ * @module
+ */
+export {
+  represent,
+  type RepresentModel,
+  type RepresentOptions,
+} from "./represent.ts";

@@ -16,7 +16,7 @@ export interface SamplingOptions {
  * @returns A function of logits `[V]`: the id of the token. Of equal logits the
  * smallest id counts.
  * @throws {RangeError} If an option is out of range; the function throws it if
- * there is no number among the logits.
+ * there is NaN among the logits.
  */
 export function sampler(
   real: Uint8Array,
@@ -39,10 +39,11 @@ export function sampler(
 function mostLikely(logits: Float32Array, real: Uint8Array): number {
   let best = -1;
   for (let id = 0; id < real.length; id++) {
-    if (real[id] && !(best >= 0 && logits[id]! <= logits[best]!)) best = id;
-  }
-  if (best < 0 || Number.isNaN(logits[best])) {
-    throw new RangeError("Cannot pick a token: the model computes NaN");
+    if (!real[id]) continue;
+    if (Number.isNaN(logits[id])) {
+      throw new RangeError("Cannot pick a token: the model computes NaN");
+    }
+    if (best < 0 || logits[id]! > logits[best]!) best = id;
   }
   return best;
 }

@@ -96,7 +96,7 @@ export async function* readQuestions(
   paths: readonly string[],
 ): AsyncGenerator<Question> {
   for (const file of paths) {
-    const lines = (await Deno.readTextFile(file)).split("\n");
+    const lines = (await readText(file)).split("\n");
     for (const [i, line] of lines.entries()) {
       if (line.trim() !== "") yield parseQuestion(file, i + 1, line);
     }
@@ -114,6 +114,15 @@ export const choices: Task = {
   evaluate: (paths, model, options) =>
     evaluateChoices(readQuestions(paths), model, options),
 };
+
+async function readText(file: string): Promise<string> {
+  try {
+    return await Deno.readTextFile(file);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    throw new Deno.errors.NotFound(`Cannot read ${file}: no such file`);
+  }
+}
 
 function count(result: ChoicesResult, question: Question, nats: number[]) {
   const perByte = nats.map((value, i) =>

@@ -1,7 +1,26 @@
+import { command as align } from "#/stages/align/main.ts";
+import { command as evaluate } from "#/stages/evaluate/main.ts";
+import { command as generate } from "#/stages/generate/main.ts";
+import { command as mapVocab } from "#/stages/map_vocab/main.ts";
+import { command as pack } from "#/stages/pack/main.ts";
+import { command as represent } from "#/stages/represent/main.ts";
+import { command as split } from "#/stages/split/main.ts";
+import { command as train } from "#/stages/train/main.ts";
+import { run } from "#/runs/mod.ts";
 import { anyOf, type Command, runCommand } from "#/stages/command.ts";
 
 /** Every command of `pta`, in the order of the pipeline. */
-const commands: readonly Command[] = [];
+const commands: readonly Command[] = [
+  split,
+  represent,
+  mapVocab,
+  align,
+  pack,
+  train,
+  evaluate,
+  generate,
+  run,
+];
 
 /** The program `pta`. */
 export const pta: Command = anyOf(commands);

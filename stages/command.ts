@@ -116,7 +116,7 @@ export async function runCommand(
     completion: "both",
     showDefault: true,
     showChoices: true,
-    aboveError: "usage",
+    aboveError: "none",
   });
   try {
     const { text: words, lines, stream = [] } = await action();

@@ -1,12 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import {
-  DOMAINS,
-  keyOf,
-  splitDocuments,
-  SPLITS,
-  unitsOf,
-} from "./corpus.ts";
+import { DOMAINS, keyOf, splitDocuments, SPLITS, unitsOf } from "./corpus.ts";
 
 Deno.test("unitsOf() loses nothing", () => {
   const text = fc.string({ unit: fc.constantFrom(..."ab .\n!?;é".split("")) });

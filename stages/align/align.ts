@@ -17,11 +17,8 @@ import {
   type Pair,
 } from "./methods/mod.ts";
 import { type PositionPairs, positionPairs } from "./position_pairs.ts";
-import {
-  startRows,
-  TokenRelations,
-  type Vocabulary,
-} from "./token_relations.ts";
+import { startRows, TokenRelations } from "./token_relations.ts";
+import type { Tokenizer } from "#/tokenizers/mod.ts";
 import { writeTop } from "./write_top.ts";
 
 /** What is aligned with what. */
@@ -31,9 +28,9 @@ export interface AlignInputs {
   /** The source's, of the same blocks in the same order. */
   sourceRows: AsyncIterable<RepresentationRow> | Iterable<RepresentationRow>;
   /** The target's tokenizer. */
-  target: Vocabulary;
+  target: Tokenizer;
   /** The source's tokenizer. */
-  source: Vocabulary;
+  source: Tokenizer;
   /** What `mapVocab()` says of the two. */
   mapping: Iterable<VocabMappingRow>;
 }
@@ -129,7 +126,7 @@ export async function* align(
 function facing(
   { targetRow, sourceRow, pairs }: Block,
   relations: TokenRelations,
-  { target, source }: { target: Vocabulary; source: Vocabulary },
+  { target, source }: { target: Tokenizer; source: Tokenizer },
   topK = Infinity,
 ): Pair[] {
   const targetStart = startRows(target, targetRow.inputIds, targetRow.byteEnds);

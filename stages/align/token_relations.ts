@@ -6,19 +6,8 @@ import {
 } from "#/stages/byte_vocabulary.ts";
 import type { Tokenizer } from "#/tokenizers/mod.ts";
 
-/** What align needs of a tokenizer. */
-export type Vocabulary = Pick<
-  Tokenizer,
-  | "directory"
-  | "vocabSize"
-  | "tokens"
-  | "tokenBytes"
-  | "specialIds"
-  | "prefixSpace"
->;
-
 /** A target token that takes mass of a source token. */
-export type Image = Omit<VocabMappingRow, "sourceId">;
+export type TokenImage = Omit<VocabMappingRow, "sourceId">;
 
 /** How the tokens of a source relate to those of a target, at some kind of position. */
 export interface TokenRelation {
@@ -28,7 +17,7 @@ export interface TokenRelation {
    * @param sourceId The source's token.
    * @returns Images of positive weight; none if the token's mass has nowhere to go.
    */
-  images(sourceId: number): readonly Image[];
+  images(sourceId: number): readonly TokenImage[];
   /**
    * What it costs to move mass from a source token to a target token.
    *
@@ -57,9 +46,9 @@ const SPACE = 0x20;
  * there, images are looked up anew, by those bytes.
  */
 export class TokenRelations {
-  readonly #target: Vocabulary;
-  readonly #source: Vocabulary;
-  readonly #images: Image[][];
+  readonly #target: Tokenizer;
+  readonly #source: Tokenizer;
+  readonly #images: TokenImage[][];
   readonly #relations = new Map<string, TokenRelation>();
   #vocabulary: ByteVocabulary | undefined;
 
@@ -72,8 +61,8 @@ export class TokenRelations {
    * @throws {RangeError} If the mapping is not one of these tokenizers.
    */
   constructor(
-    target: Vocabulary,
-    source: Vocabulary,
+    target: Tokenizer,
+    source: Tokenizer,
     mapping: Iterable<VocabMappingRow>,
   ) {
     this.#target = target;
@@ -138,7 +127,7 @@ export class TokenRelations {
     };
   }
 
-  #imagesAtStart(sourceId: number, targetStarts: boolean): Image[] {
+  #imagesAtStart(sourceId: number, targetStarts: boolean): TokenImage[] {
     const bytes = this.#source.tokenBytes[sourceId]!;
     if (bytes.length === 0) return this.#images[sourceId]!;
     const wanted = targetStarts
@@ -161,7 +150,7 @@ export class TokenRelations {
  * @returns A number of rows; 0 where the text's first token has no such space.
  */
 export function startRows(
-  { prefixSpace, specialIds, tokenBytes }: Vocabulary,
+  { prefixSpace, specialIds, tokenBytes }: Tokenizer,
   inputIds: Int32Array,
   byteEnds: Int32Array,
 ): number {
@@ -175,10 +164,13 @@ export function startRows(
 
 function imagesOf(
   mapping: Iterable<VocabMappingRow>,
-  target: Vocabulary,
-  source: Vocabulary,
-): Image[][] {
-  const images: Image[][] = Array.from({ length: source.vocabSize }, () => []);
+  target: Tokenizer,
+  source: Tokenizer,
+): TokenImage[][] {
+  const images: TokenImage[][] = Array.from(
+    { length: source.vocabSize },
+    () => [],
+  );
   const isMapped = new Uint8Array(source.vocabSize);
   for (const { sourceId, ...image } of mapping) {
     checkId("source", sourceId, source);
@@ -200,7 +192,7 @@ function imagesOf(
 function checkId(
   role: string,
   id: number,
-  { vocabSize, directory }: Vocabulary,
+  { vocabSize, directory }: Tokenizer,
 ): void {
   if (id >= 0 && id < vocabSize) return;
   throw new RangeError(

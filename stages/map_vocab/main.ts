@@ -1,5 +1,3 @@
-import { existsSync } from "node:fs";
-import { join } from "node:path";
 import { object } from "@optique/core/constructs";
 import { message } from "@optique/core/message";
 import { withDefault } from "@optique/core/modifiers";
@@ -14,6 +12,7 @@ import {
   runCommand,
 } from "#/stages/command.ts";
 import { Progress } from "#/stages/progress.ts";
+import { tokenizerFiles } from "#/stages/tokenizer_files.ts";
 import { loadTokenizer } from "#/tokenizers/mod.ts";
 import { mapVocab } from "./map_vocab.ts";
 import { type MapMethodName, methods } from "./methods/mod.ts";
@@ -93,15 +92,16 @@ async function mapVocabularies(
   return {
     text: `${out}: ${exact} tokens exact, ${near} by ${method}, ` +
       `${none} without an image` + (skipped ? " (complete already)" : ""),
-    lines: [{ out, rows: manifest.rows, exact, near, none, skipped }],
+    lines: [{
+      stage: "map-vocab",
+      out,
+      rows: manifest.rows,
+      exact,
+      near,
+      none,
+      skipped,
+    }],
   };
-}
-
-/** What a mapping depends on. */
-function tokenizerFiles(directory: string): string[] {
-  return ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"]
-    .map((name) => join(directory, name))
-    .filter((path, i) => i === 0 || existsSync(path));
 }
 
 function* counted(

@@ -14,12 +14,6 @@ export interface MapVocabOptions {
   method?: MapMethodName;
 }
 
-/** What there is of a tokenizer to map. */
-export type Vocabulary = Pick<
-  Tokenizer,
-  "directory" | "vocabSize" | "tokens" | "tokenBytes" | "special" | "specialIds"
->;
-
 /**
  * Map every token of a source to tokens of a target.
  *
@@ -44,8 +38,8 @@ export type Vocabulary = Pick<
  * @throws {RangeError} If no token of the target stands for bytes.
  */
 export function* mapVocab(
-  target: Vocabulary,
-  source: Vocabulary,
+  target: Tokenizer,
+  source: Tokenizer,
   { method = "min-edit-distance" }: MapVocabOptions = {},
 ): Generator<VocabMappingRow> {
   const vocabulary = byteVocabulary(target);
@@ -78,7 +72,7 @@ export function* mapVocab(
 function exactImage(
   bytes: Uint8Array,
   spelled: number | undefined,
-  target: Vocabulary,
+  target: Tokenizer,
   { ids, nearest }: ByteVocabulary,
 ): number | undefined {
   const wanted = bytesKey(bytes);

@@ -1,4 +1,4 @@
-import type { Vocabulary } from "./map_vocab.ts";
+import type { Tokenizer } from "#/tokenizers/mod.ts";
 
 /**
  * What a special token becomes, best first. A model that starts sequences with
@@ -20,8 +20,8 @@ const COUNTERPARTS = {
  * @returns The target's id of each source id that has a role in both.
  */
 export function specialImages(
-  target: Pick<Vocabulary, "special">,
-  source: Pick<Vocabulary, "special" | "specialIds">,
+  target: Pick<Tokenizer, "special">,
+  source: Pick<Tokenizer, "special" | "specialIds">,
 ): ReadonlyMap<number, number> {
   const images = new Map<number, number>();
   for (const [role, counterparts] of Object.entries(COUNTERPARTS)) {

@@ -1,4 +1,4 @@
-import type { Image } from "#/stages/align/token_relations.ts";
+import type { TokenImage } from "#/stages/align/token_relations.ts";
 import { type Masses, MassTable, type Pair } from "./method.ts";
 
 /**
@@ -11,7 +11,7 @@ import { type Masses, MassTable, type Pair } from "./method.ts";
  */
 export function projected(
   { relation, sourceIds, sourceLogprobs }: Pair,
-  takes: (image: Image) => boolean,
+  takes: (image: TokenImage) => boolean,
 ): Masses {
   const table = new MassTable();
   sourceIds.forEach((sourceId, k) => {

@@ -1,0 +1,269 @@
+import { basename, resolve } from "node:path";
+import { object } from "@optique/core/constructs";
+import { message } from "@optique/core/message";
+import { optional, withDefault } from "@optique/core/modifiers";
+import { option } from "@optique/core/primitives";
+import { choice, float, integer, string } from "@optique/core/valueparser";
+import {
+  fitsSinkhorn,
+  requestDevice,
+  sinkhorn,
+  sinkhornDefaults,
+  sinkhornScaling,
+} from "#/kernels/mod.ts";
+import { resolveModel } from "#/models/mod.ts";
+import {
+  type AlignedRow,
+  datasets,
+  hashInput,
+  readManifest,
+  readRows,
+  type Resume,
+  writeDataset,
+} from "#/shards/mod.ts";
+import {
+  type Command,
+  defineCommand,
+  type Report,
+  runCommand,
+} from "#/stages/command.ts";
+import { Progress } from "#/stages/progress.ts";
+import { tokenizerFiles } from "#/stages/tokenizer_files.ts";
+import { loadTokenizer } from "#/tokenizers/mod.ts";
+import { align, type AlignOptions } from "./align.ts";
+import { type AlignMethodName, methods } from "./methods/mod.ts";
+
+interface Flags {
+  target: string;
+  source: string;
+  targetRepresentations: string;
+  sourceRepresentations: string;
+  vocabMapping: string;
+  out: string;
+  method: AlignMethodName;
+  epsilon: number;
+  tau: number;
+  topK: number | undefined;
+  threshold: number;
+  iterations: number;
+  device: "auto" | "cpu" | "webgpu";
+}
+
+const directory = string({ metavar: "DIR" });
+const defaults = sinkhornDefaults;
+
+/** `pta align`: a source's distributions → the same over the target's vocabulary. */
+export const command: Command = defineCommand(
+  "align",
+  "Rewrite a source's distributions over the target's vocabulary",
+  object("Align", {
+    target: option("--target", directory, {
+      description: message`Directory of the target model`,
+    }),
+    source: option("--source", directory, {
+      description: message`Directory of the source model`,
+    }),
+    targetRepresentations: option("--target-representations", directory, {
+      description: message`What the target predicts`,
+    }),
+    sourceRepresentations: option("--source-representations", directory, {
+      description: message`What the source predicts`,
+    }),
+    vocabMapping: option("--vocab-mapping", directory, {
+      description: message`What map-vocab has written for the two`,
+    }),
+    out: option("--out", directory, {
+      description: message`Where the aligned rows go`,
+    }),
+    method: withDefault(
+      option("--method", choice(Object.keys(methods) as AlignMethodName[]), {
+        description: message`How distributions are rewritten`,
+      }),
+      "optimal-transport",
+    ),
+    topK: optional(
+      option("--top-k", integer({ min: 1 }), {
+        description:
+          message`Candidates of either side that take part, and are kept`,
+      }),
+    ),
+    epsilon: withDefault(
+      option("--epsilon", float({ min: 0 }), {
+        description: message`Entropic regularization, in edits`,
+      }),
+      defaults.epsilon,
+    ),
+    tau: withDefault(
+      option("--tau", float({ min: 0, allowInfinity: true }), {
+        description:
+          message`Price of leaving the target's distribution, in edits`,
+      }),
+      defaults.tau,
+    ),
+    threshold: withDefault(
+      option("--threshold", float({ min: 0 }), {
+        description: message`Marginal error at which transport is solved`,
+      }),
+      defaults.threshold,
+    ),
+    iterations: withDefault(
+      option("--iterations", integer({ min: 1 }), {
+        description: message`Iterations of transport at most`,
+      }),
+      defaults.iterations,
+    ),
+    device: withDefault(
+      option("--device", choice(["auto", "cpu", "webgpu"]), {
+        description: message`Where transport is solved`,
+      }),
+      "auto",
+    ),
+  }),
+  alignDatasets,
+);
+
+async function alignDatasets(flags: Flags): Promise<Report> {
+  const { out, method, epsilon, tau, topK, threshold, iterations } = flags;
+  const targetDirectory = await resolveModel(flags.target);
+  const sourceDirectory = await resolveModel(flags.source);
+  const { splits } = await readManifest(flags.targetRepresentations);
+  await checkMapping(flags.vocabMapping, { targetDirectory, sourceDirectory });
+  // JSON has no infinity.
+  const transport = { epsilon, tau: String(tau), threshold, iterations };
+  const isTransport = method === "optimal-transport";
+  const { manifest, skipped } = await writeDataset(
+    {
+      out,
+      stage: "align",
+      options: { method, topK, ...(isTransport ? transport : {}) },
+      inputs: {
+        targetRepresentations: flags.targetRepresentations,
+        sourceRepresentations: flags.sourceRepresentations,
+        vocabMapping: flags.vocabMapping,
+        target: tokenizerFiles(targetDirectory),
+        source: tokenizerFiles(sourceDirectory),
+      },
+      schema: datasets.aligned,
+      ...(Object.keys(splits).join() !== "train" && {
+        splits: Object.keys(splits),
+      }),
+      metadata: { source: basename(resolve(flags.source)) },
+    },
+    (resume) =>
+      produce(resume, flags, {
+        targetDirectory,
+        sourceDirectory,
+        blocks: splits[resume.split]! - resume.rows,
+      }),
+    ({ weight }) => weight.length,
+  );
+  const { rows, tokens } = manifest;
+  return {
+    text: `${out}: ${rows} blocks, ${tokens} tokens by ${method}` +
+      (skipped ? " (complete already)" : ""),
+    lines: [{ stage: "align", out, rows, tokens, method, skipped }],
+  };
+}
+
+/** A mapping of other tokenizers would give nonsense where its ids happen to fit. */
+async function checkMapping(
+  mapping: string,
+  directories: { targetDirectory: string; sourceDirectory: string },
+): Promise<void> {
+  const { inputs } = await readManifest(mapping);
+  for (const role of ["target", "source"] as const) {
+    const directory = directories[`${role}Directory`];
+    if (inputs[role] === await hashInput(tokenizerFiles(directory))) continue;
+    throw new RangeError(
+      `Cannot align with the vocabulary mapping ${mapping}: its ${role} is ` +
+        `another tokenizer, expected that of ${directory}`,
+    );
+  }
+}
+
+async function* produce(
+  { rows: skip, split }: Resume,
+  flags: Flags,
+  { targetDirectory, sourceDirectory, blocks }: {
+    targetDirectory: string;
+    sourceDirectory: string;
+    blocks: number;
+  },
+): AsyncGenerator<AlignedRow> {
+  const { method, topK, epsilon, tau, threshold, iterations } = flags;
+  const solver = method === "optimal-transport"
+    ? await openSolver(flags.device)
+    : undefined;
+  try {
+    const read = (directory: string) =>
+      readRows(directory, datasets.representations, { split, skip });
+    const rows = align({
+      targetRows: read(flags.targetRepresentations),
+      sourceRows: read(flags.sourceRepresentations),
+      target: await loadTokenizer(targetDirectory),
+      source: await loadTokenizer(sourceDirectory),
+      mapping: await Array.fromAsync(
+        readRows(flags.vocabMapping, datasets.vocabMappings),
+      ),
+    }, {
+      method,
+      ...(topK !== undefined && { topK }),
+      sinkhorn: { epsilon, tau, threshold, iterations },
+      ...(solver && { solve: solver.solve }),
+      firstRow: skip,
+    });
+    yield* shown(rows, split, blocks);
+  } finally {
+    solver?.device?.destroy();
+  }
+}
+
+/** Where there is a device, WebGPU; else, and for too large problems, the CPU. */
+async function openSolver(where: Flags["device"]): Promise<{
+  solve: NonNullable<AlignOptions["solve"]>;
+  device?: GPUDevice;
+}> {
+  const device = where === "cpu" ? undefined : await requestDevice();
+  if (where === "webgpu" && !device) {
+    throw new Error(
+      "Cannot align on WebGPU: there is no adapter, expected one (a driver " +
+        "for Vulkan, Metal or Direct3D 12), or --device cpu",
+    );
+  }
+  await say(
+    device
+      ? `align: transport on WebGPU (${device.label || "unnamed adapter"})`
+      : where === "cpu"
+      ? "align: transport on the CPU"
+      : "align: transport on the CPU, as there is no WebGPU adapter",
+  );
+  return {
+    solve: (problems, options) =>
+      device && fitsSinkhorn(problems.rows, problems.cols)
+        ? sinkhorn(device, problems, options)
+        : Promise.resolve(sinkhornScaling(problems, options)),
+    ...(device ? { device } : {}),
+  };
+}
+
+async function* shown(
+  rows: AsyncIterable<AlignedRow>,
+  split: string,
+  blocks: number,
+): AsyncGenerator<AlignedRow> {
+  using progress = new Progress(`align ${split}`, blocks, "blocks");
+  const start = performance.now();
+  let tokens = 0;
+  for await (const row of rows) {
+    tokens += row.weight.length;
+    yield row;
+    const rate = tokens / (performance.now() - start) * 1000;
+    progress.advance(1, `${rate.toPrecision(3)} tokens/s`);
+  }
+}
+
+async function say(line: string): Promise<void> {
+  await Deno.stderr.write(new TextEncoder().encode(line + "\n"));
+}
+
+if (import.meta.main) await runCommand(command);

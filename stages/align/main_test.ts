@@ -1,0 +1,126 @@
+import assert from "node:assert/strict";
+import {
+  type AlignedRow,
+  datasets,
+  readRows,
+  type RepresentationRow,
+  writeDataset,
+} from "#/shards/mod.ts";
+import { command as align } from "#/stages/align/main.ts";
+import { call } from "#/stages/command.ts";
+import { command as mapVocab } from "#/stages/map_vocab/main.ts";
+import { representation } from "#/tests/representations.ts";
+import { inTemporaryDirectory } from "#/tests/temporary_directory.ts";
+import { tinyText } from "#/tests/tiny_language.ts";
+import { mulberry32 } from "#/tests/transport_problems.ts";
+import { loadTokenizer } from "#/tokenizers/mod.ts";
+import { saveTokenizer, trainTokenizer } from "#/tools/bpe_trainer.ts";
+
+const TEXTS = Array.from({ length: 12 }, (_, i) => tinyText(i * 7, 2));
+
+/** A model directory's tokenizer, and representations of the texts by it. */
+async function makeModel(
+  directory: string,
+  kind: "byte-level" | "sentencepiece",
+): Promise<void> {
+  const options = { kind, vocabSize: 300 };
+  await saveTokenizer(directory, trainTokenizer([tinyText(0, 120)], options));
+  const tokenizer = await loadTokenizer(directory);
+  const random = mulberry32(kind.length);
+  const rows = TEXTS.map((text) =>
+    representation(tokenizer, text, () => {
+      const ids = new Set(
+        Array.from({ length: 4 }, () => 4 + Math.floor(random() * 250)),
+      );
+      return [...ids].map((id, k) => [id, -1 - k] as const);
+    }, 4)
+  );
+  await writeRepresentations(`${directory}/representations`, rows);
+}
+
+async function writeRepresentations(
+  out: string,
+  rows: readonly RepresentationRow[],
+): Promise<void> {
+  const inputs = { text: new URL(import.meta.url).pathname };
+  const schema = datasets.representations;
+  const plan = { out, stage: "represent", options: {}, inputs, schema };
+  await writeDataset(plan, ({ rows: done }) => rows.slice(done));
+}
+
+async function withModels(
+  use: (root: string, args: string[]) => Promise<void>,
+): Promise<void> {
+  await inTemporaryDirectory(async (root) => {
+    const [target, source] = [`${root}/target`, `${root}/source`];
+    await makeModel(target, "sentencepiece");
+    await makeModel(source, "byte-level");
+    const models = ["--target", target, "--source", source];
+    const mapping = `${root}/mapping`;
+    await call(mapVocab, ["map-vocab", ...models, "--out", mapping]);
+    await use(root, [
+      ...["align", ...models, "--vocab-mapping", mapping],
+      ...["--target-representations", `${target}/representations`],
+      ...["--source-representations", `${source}/representations`],
+    ]);
+  });
+}
+
+function read(directory: string): Promise<AlignedRow[]> {
+  return Array.fromAsync(readRows(directory, datasets.aligned));
+}
+
+Deno.test("pta map-vocab and pta align write a row per block, and nothing twice", async () => {
+  await withModels(async (root, args) => {
+    const out = `${root}/aligned`;
+    const { lines: [first] } = await call(align, [...args, "--out", out]);
+    const rows = await read(out);
+    assert.deepEqual(rows.map(({ id }) => id), TEXTS);
+    const paired = rows.flatMap(({ weight }) => [...weight]);
+    assert.ok(paired.filter((w) => w === 1).length > paired.length / 3);
+    const tokens = paired.length;
+    assert.deepEqual(first, {
+      ...{ stage: "align", out, rows: TEXTS.length, tokens },
+      ...{ method: "optimal-transport", skipped: false },
+    });
+    const { lines: [again] } = await call(align, [...args, "--out", out]);
+    assert.deepEqual(again, { ...first, skipped: true });
+    await assert.rejects(
+      call(align, [...args, "--out", out, "--epsilon", "0.1"]),
+      /options.epsilon/,
+    );
+  });
+});
+
+Deno.test("pta align gives the same on the CPU", async () => {
+  await withModels(async (root, args) => {
+    const [auto, cpu] = [`${root}/auto`, `${root}/cpu`];
+    await call(align, [...args, "--out", auto]);
+    await call(align, [...args, "--out", cpu, "--device", "cpu"]);
+    const [actual, expected] = [await read(auto), await read(cpu)];
+    actual.forEach((row, i) => {
+      assert.deepEqual(row.weight, expected[i]!.weight);
+      row.topkLogprobs.forEach((logprob, k) => {
+        const other = expected[i]!.topkLogprobs[k]!;
+        // f16 on disk: neighbours where f32 and f64 round apart.
+        assert.ok(
+          logprob === other || Math.abs(logprob / other - 1) < 2 ** -9,
+          `${logprob} for ${other}`,
+        );
+      });
+    });
+  });
+});
+
+Deno.test("pta align refuses a mapping of other tokenizers", async () => {
+  await withModels(async (root, args) => {
+    const swapped = `${root}/swapped`;
+    const models = ["--target", `${root}/source`, "--source", `${root}/target`];
+    await call(mapVocab, ["map-vocab", ...models, "--out", swapped]);
+    const other = args.map((arg) => arg === `${root}/mapping` ? swapped : arg);
+    await assert.rejects(
+      call(align, [...other, "--out", `${root}/aligned`]),
+      /Cannot align with the vocabulary mapping .*: its target is another/,
+    );
+  });
+});

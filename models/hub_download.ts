@@ -1,7 +1,5 @@
-import { createHash } from "node:crypto";
 import { dirname, join, relative } from "node:path";
 import {
-  downloadFile,
   HubApiError,
   type ListFileEntry,
   listFiles,
@@ -9,6 +7,7 @@ import {
 } from "@huggingface/hub";
 import { architectures } from "./architectures.ts";
 import { INDEX, isPresent, readJson, SINGLE } from "./checkpoint.ts";
+import { credentials, downloadBlob, oidOf } from "./hub_blob.ts";
 import { DownloadBar } from "./download_bar.ts";
 import type { HubAccess } from "./hub.ts";
 
@@ -141,87 +140,6 @@ function checkNames(sha: string, file: ListFileEntry): void {
   );
 }
 
-/** Downloads one file unless it is there; one process at a time. */
-async function downloadBlob(
-  access: HubAccess,
-  sha: string,
-  file: ListFileEntry,
-  blob: string,
-  onBytes: (bytes: number) => void,
-): Promise<void> {
-  if (await isPresent(blob)) return;
-  await Deno.mkdir(dirname(blob), { recursive: true });
-  using handle = await Deno.open(`${blob}.incomplete`, {
-    read: true,
-    write: true,
-    create: true,
-  });
-  await handle.lock(true);
-  if (await isPresent(blob)) return;
-  const start = (await handle.stat()).size;
-  if (start < file.size) {
-    await download(access, sha, file, handle, start, onBytes);
-  }
-  if (start > 0 && await hashOf(handle, file) !== oidOf(file)) {
-    await handle.truncate(0);
-    await download(access, sha, file, handle, 0, onBytes);
-  }
-  if (await hashOf(handle, file) !== oidOf(file)) {
-    await handle.truncate(0);
-    throw new Error(`what was sent as ${file.path} has another hash or size`);
-  }
-  await handle.sync();
-  await Deno.rename(`${blob}.incomplete`, blob);
-}
-
-async function download(
-  access: HubAccess,
-  sha: string,
-  file: ListFileEntry,
-  handle: Deno.FsFile,
-  start: number,
-  onBytes: (bytes: number) => void,
-): Promise<void> {
-  // Plain HTTP ranges, which resume; the chunked xet protocol does not.
-  const blob = await downloadFile({
-    ...credentials(access),
-    repo: access.id,
-    path: file.path,
-    revision: sha,
-    xet: false,
-  });
-  if (!blob) throw new Deno.errors.NotFound(`${file.path} is missing`);
-  await handle.seek(start, Deno.SeekMode.Start);
-  let bytes = start;
-  for await (const chunk of blob.slice(start, file.size).stream()) {
-    let written = 0;
-    while (written < chunk.length) {
-      written += await handle.write(chunk.subarray(written));
-    }
-    onBytes(bytes += chunk.length);
-  }
-}
-
-/** Git's hash of a small file is SHA-1 with a header, a large one has SHA-256. */
-async function hashOf(
-  handle: Deno.FsFile,
-  file: ListFileEntry,
-): Promise<string> {
-  const { size } = await handle.stat();
-  const hash = createHash(file.lfs ? "sha256" : "sha1");
-  if (!file.lfs) hash.update(`blob ${size}\0`);
-  const chunk = new Uint8Array(1 << 20);
-  await handle.seek(0, Deno.SeekMode.Start);
-  for (let read; (read = await handle.read(chunk)) !== null;) {
-    hash.update(chunk.subarray(0, read));
-  }
-  return hash.digest("hex");
-}
-
-function oidOf({ lfs, oid }: ListFileEntry): string | undefined {
-  return lfs?.oid ?? oid;
-}
-
 async function link(blob: string, path: string): Promise<void> {
   if (await isPresent(path)) return;
   await Deno.mkdir(dirname(path), { recursive: true });
@@ -234,10 +152,6 @@ async function writeRef(file: string, sha: string): Promise<void> {
   await Deno.mkdir(dirname(file), { recursive: true });
   await Deno.writeTextFile(`${file}.${Deno.pid}.tmp`, sha);
   await Deno.rename(`${file}.${Deno.pid}.tmp`, file);
-}
-
-function credentials({ endpoint, token }: HubAccess) {
-  return { hubUrl: endpoint, ...(token ? { accessToken: token } : {}) };
 }
 
 const STATUS_ADVICE: Record<number, string> = {

@@ -44,9 +44,6 @@ function describeGptNeox(config: Config): Description {
   }
   const headDim = hiddenSize / heads;
   const turned = Math.floor(headDim * rotaryShare(config));
-  if (turned % 2 !== 0) {
-    throw config.error("rotary_pct", `an even share of ${headDim} features`);
-  }
   const base = ropeBase(config, "rotary_emb_base");
   const frequencies = ropeFrequencies(config, turned, base);
   const norm = {

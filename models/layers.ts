@@ -16,6 +16,7 @@ import {
   sin,
   softmax,
   sub,
+  tanh,
   transpose,
   transposeLast,
   type Value,
@@ -32,6 +33,8 @@ export const ACTIVATIONS = {
   gelu_pytorch_tanh: (x: Value) => gelu(x, "tanh"),
   quick_gelu: (x: Value) => mul(x, sigmoid(mul(x, 1.702))),
   relu: (x: Value) => relu(x),
+  tanh: (x: Value) => tanh(x),
+  sigmoid: (x: Value) => sigmoid(x),
 } satisfies Record<string, (x: Value) => Value>;
 
 /** An activation's name. */

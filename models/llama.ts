@@ -53,9 +53,12 @@ function describeLlama(
   if (heads % kvHeads !== 0) {
     throw config.error("num_key_value_heads", `a divisor of ${heads}`);
   }
-  const turned = 2 * Math.floor(
-    headDim * config.number("partial_rotary_factor", 1) / 2,
+  const turned = Math.floor(
+    headDim * config.number("partial_rotary_factor", 1),
   );
+  if (turned % 2 !== 0) {
+    throw config.error("head_dim", "features that turn in pairs");
+  }
   const base = ropeBase(config, "rope_theta");
   const frequencies = ropeFrequencies(config, turned, base);
 

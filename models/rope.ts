@@ -9,9 +9,9 @@ const ROPE_TYPES = ["default", "linear", "dynamic", "llama3"] as const;
  * dynamic, which changes nothing up to the context length, where we stop.
  *
  * @param config The config.
- * @param dim Features turned, R.
+ * @param dim Features turned, R; where odd, one more is.
  * @param base Angles fall from 1 to 1 / base.
- * @returns R / 2 angles.
+ * @returns ⌈R / 2⌉ angles.
  * @throws {RangeError} If the kind of scaling is unknown.
  * @see Su et al. 2021, arXiv:2104.09864.
  */
@@ -21,7 +21,7 @@ export function ropeFrequencies(
   base: number,
 ): number[] {
   const frequencies = Array.from(
-    { length: dim / 2 },
+    { length: Math.ceil(dim / 2) },
     (_, pair) => base ** (-2 * pair / dim),
   );
   const scaling = config.section("rope_parameters") ??

@@ -10,25 +10,41 @@ export interface Block {
   isCommon: boolean;
 }
 
-/** Where a block might end. */
+/** Where a block might end, in bytes of its segment. */
 interface Cut {
   end: number;
   isCommon: boolean;
 }
 
-/** Characters a token that the first window allows for. */
-const WIDE_TOKEN = 5;
-/** How much more than the last block the next window shows. */
-const WINDOW_SLACK = 1.25;
+/** What every block has to fit. */
+interface Limits {
+  tokenizers: readonly Tokenizer[];
+  /** Tokens of each, without BOS and EOS. */
+  budgets: readonly number[];
+}
+
+/** A stretch of the text that is encoded at once. */
+interface Segment {
+  bytes: Uint8Array;
+  encodings: readonly Encoding[];
+  /** Whether the text ends with it. */
+  isTail: boolean;
+}
+
+/** Bytes of a segment: texts up to this length are encoded whole. */
+const SEGMENT = 2 ** 20;
+/** The encoding this close to a segment's end may depend on what follows. */
+const MARGIN = 2 ** 10;
 
 /**
  * Cut a text into blocks of at most `maxTokens` tokens of each tokenizer.
  *
- * A block ends at a byte where a token of every tokenizer ends, as late as it
- * can, but rather at a paragraph, line or word: a third of the block is given for a
- * paragraph, less for less. Every block is encoded once more by itself, as later
- * stages do, and shortened if it grew. Where no byte of a block is common, it
- * ends at the code point where most tokenizers have a boundary.
+ * A block ends at a byte where a token of every tokenizer ends in the encoding of
+ * the text, as late as it can, but rather at a paragraph, line or word: up to a
+ * third of the block is given for a paragraph, less for less. Every block is
+ * encoded once more by itself, as later stages do, and shortened if it grew. Where
+ * no byte of a block is common, it ends at the code point in its second half where
+ * most tokenizers have a boundary.
  *
  * @param text Any text; an empty one has no blocks.
  * @param tokenizers The target's first, then the sources'.
@@ -42,147 +58,157 @@ export function cutText(
   maxTokens: number,
 ): Block[] {
   const bytes = new TextEncoder().encode(text);
-  const budgets = tokenizers.map((each) => maxTokens - frameOf(each));
+  const budgets = tokenizers.map((each) => maxTokens - framed(each, true));
   const blocks: Block[] = [];
-  let size = WIDE_TOKEN * maxTokens;
+  let size = SEGMENT;
   for (let start = 0; start < bytes.length;) {
-    const { cut, encodings, isAll } = firstCut(bytes, start, size, {
-      tokenizers,
-      budgets,
-    });
-    const isLast = isAll && start + cut.end === bytes.length;
-    const checked = isLast
-      ? { cut, tokens: encodings[0]!.ids.length }
-      : shortened(bytes.subarray(start), { cut, encodings }, {
-        tokenizers,
-        budgets,
+    const stop = codePointEnd(bytes, start + size);
+    const isTail = stop === bytes.length;
+    const segment = encoded(bytes.subarray(start, stop), tokenizers, isTail);
+    const cuts = cutSegment(segment, { tokenizers, budgets });
+    let from = 0;
+    for (const { end, isCommon, tokens } of cuts) {
+      const isLast = isTail && end === segment.bytes.length;
+      blocks.push({
+        text: decode(segment.bytes.subarray(from, end)),
+        tokens: tokens + framed(tokenizers[0]!, isLast),
+        isCommon,
       });
-    const { end, isCommon } = checked.cut;
-    blocks.push({
-      text: decode(bytes.subarray(start, start + end)),
-      tokens: checked.tokens + framed(tokenizers[0]!, isLast),
-      isCommon,
-    });
-    start += end;
-    size = Math.ceil(end * WINDOW_SLACK);
+      from = end;
+    }
+    start += from;
+    if (from === 0) size *= 2;
   }
   return blocks;
 }
 
-interface Limits {
-  tokenizers: readonly Tokenizer[];
-  budgets: readonly number[];
+function encoded(
+  bytes: Uint8Array,
+  tokenizers: readonly Tokenizer[],
+  isTail: boolean,
+): Segment {
+  const text = decode(bytes);
+  const encodings = tokenizers.map((each) => each.encode(text));
+  return { bytes, encodings, isTail };
 }
 
-/** The best cut in a window that is wide enough to need one, or the text's end. */
-function firstCut(
-  bytes: Uint8Array,
-  start: number,
-  size: number,
-  { tokenizers, budgets }: Limits,
-): { cut: Cut; encodings: Encoding[]; isAll: boolean } {
-  for (;; size *= 2) {
-    const stop = codePointEnd(bytes, start + size);
-    const window = bytes.subarray(start, stop);
-    const text = decode(window);
-    const encodings = tokenizers.map((each) => each.encode(text));
-    const fits = encodings.every(({ ids }, k) => ids.length <= budgets[k]!);
-    if (fits && stop < bytes.length) continue;
-    if (!fits) {
-      return {
-        cut: bestCut(window, encodings, budgets),
-        encodings,
-        isAll: false,
-      };
-    }
-    return {
-      cut: { end: window.length, isCommon: true },
-      encodings,
-      isAll: true,
-    };
+/** The cuts that the segment's own encoding decides; the rest is the next one's. */
+function* cutSegment(
+  segment: Segment,
+  limits: Limits,
+): Generator<Cut & { tokens: number }> {
+  const { bytes, isTail } = segment;
+  for (let start = 0; start < bytes.length;) {
+    const reach = reachOf(segment, start, limits.budgets);
+    if (!isTail && reach > bytes.length - MARGIN) return;
+    const cut = fittingCut(segment, start, limits);
+    yield cut;
+    start = cut.end;
   }
 }
 
-/** The cut, moved forward until the block fits when it is encoded alone. */
-function shortened(
-  rest: Uint8Array,
-  { cut, encodings }: { cut: Cut; encodings: readonly Encoding[] },
+/** The best cut of a block from `start` on that fits when it is encoded alone. */
+function fittingCut(
+  segment: Segment,
+  start: number,
   { tokenizers, budgets }: Limits,
-): { cut: Cut; tokens: number } {
+): Cut & { tokens: number } {
+  const { bytes } = segment;
   let left = [...budgets];
-  const window = rest.subarray(0, encodings[0]!.byteEnds.at(-1) ?? 0);
+  let cut = bestCut(segment, start, left);
   for (;;) {
-    const text = decode(rest.subarray(0, cut.end));
+    const text = decode(bytes.subarray(start, cut.end));
     const counts = tokenizers.map((each) => each.encode(text).ids.length);
     if (counts.every((count, k) => count <= budgets[k]!)) {
-      return { cut, tokens: counts[0]! };
+      return { ...cut, tokens: counts[0]! };
     }
-    if (cut.end <= codePointEnd(rest, 1)) {
+    if (cut.end <= codePointEnd(bytes, start + 1)) {
       throw new RangeError(
         `Cannot cut a text: the code point ${JSON.stringify(text)} is ` +
           `${counts.join(", ")} tokens, expected at most ${budgets.join(", ")}`,
       );
     }
-    // At least one token less for those that overflowed, or were cut at already.
     left = left.map((budget, k) =>
-      counts[k]! > budgets[k]! ? budget - (counts[k]! - budgets[k]!) : budget
+      budget - Math.max(0, counts[k]! - budgets[k]!)
     );
-    const next = bestCut(window, encodings, left);
-    cut = next.end < cut.end ? next : {
-      end: codePointStart(rest, cut.end - 1),
-      isCommon: false,
-    };
+    const next = bestCut(segment, start, left);
+    cut = next.end < cut.end
+      ? next
+      : { end: codePointStart(bytes, cut.end - 1), isCommon: false };
   }
 }
 
-/** The best place within the budgets: a common boundary, else a code point. */
+/** The last byte that a block from `start` on may reach within all budgets. */
+function reachOf(
+  { bytes, encodings }: Segment,
+  start: number,
+  budgets: readonly number[],
+): number {
+  const reaches = encodings.map(({ byteEnds }, k) => {
+    const first = firstAfter(byteEnds, start);
+    const last = first + budgets[k]! - 1;
+    return last >= byteEnds.length - 1 ? bytes.length : byteEnds[last] ?? 0;
+  });
+  return Math.max(start, Math.min(...reaches));
+}
+
+/** A common boundary within the budgets, else a code point. */
 function bestCut(
-  window: Uint8Array,
-  encodings: readonly Encoding[],
+  segment: Segment,
+  start: number,
   budgets: readonly number[],
 ): Cut {
-  const limit = Math.min(
-    ...encodings.map(({ byteEnds }, k) =>
-      byteEnds.length <= budgets[k]!
-        ? window.length
-        : byteEnds[budgets[k]! - 1] ?? 0
-    ),
-  );
-  const votes = new Uint16Array(limit + 1);
+  const { bytes, encodings } = segment;
+  const reach = reachOf(segment, start, budgets);
+  if (reach === bytes.length) return { end: reach, isCommon: true };
+  const length = reach - start;
+  const votes = new Uint16Array(length + 1);
   for (const { byteEnds } of encodings) {
-    let last = 0;
-    for (const end of byteEnds) {
-      if (end > limit) break;
-      if (end > last) votes[end]!++;
-      last = end;
+    let last = start;
+    for (let at = firstAfter(byteEnds, start); byteEnds[at]! <= reach; at++) {
+      if (byteEnds[at]! > last) votes[byteEnds[at]! - start]!++;
+      last = byteEnds[at]!;
     }
   }
-  const common = latest(
-    limit,
-    (end) =>
-      votes[end] === encodings.length && isCodePointStart(window, end)
-        ? end - limit * costOf(window, end)
-        : undefined,
+  const best = (score: (end: number, votes: number) => number | undefined) =>
+    latest(
+      start,
+      reach,
+      (end) =>
+        isCodePointStart(bytes, end)
+          ? score(end, votes[end - start]!)
+          : undefined,
+    );
+  const common = best((end, votes) =>
+    votes === encodings.length ? end - length * costOf(bytes, end) : undefined
   );
   if (common !== undefined) return { end: common, isCommon: true };
-  const forced = latest(
-    limit,
-    (end) =>
-      2 * end >= limit && isCodePointStart(window, end)
-        ? votes[end]! * window.length + end
-        : undefined,
+  const forced = best((end, votes) =>
+    2 * (end - start) >= length ? votes * bytes.length + end : undefined
   );
-  return { end: forced ?? codePointEnd(window, 1), isCommon: false };
+  return { end: forced ?? codePointEnd(bytes, start + 1), isCommon: false };
 }
 
-/** The end from 1 to `limit` with the highest score, of equals the last. */
+/** Index of the first token that ends behind `start`. */
+function firstAfter(byteEnds: Int32Array, start: number): number {
+  let [low, high] = [0, byteEnds.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (byteEnds[middle]! > start) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}
+
+/** The end behind `start` up to `reach` with the highest score, of equals the last. */
 function latest(
-  limit: number,
+  start: number,
+  reach: number,
   scoreOf: (end: number) => number | undefined,
 ): number | undefined {
   let best: number | undefined;
   let bestScore = -Infinity;
-  for (let end = limit; end > 0; end--) {
+  for (let end = reach; end > start; end--) {
     const score = scoreOf(end);
     if (score === undefined || score <= bestScore) continue;
     best = end;
@@ -199,15 +225,11 @@ function costOf(bytes: Uint8Array, end: number): number {
   const [before, after] = [bytes[end - 1], bytes[end]];
   if (before === NEWLINE && bytes[end - 2] === NEWLINE) return 0;
   if (before === NEWLINE) return 0.1;
-  if (after === NEWLINE) return 0.15;
+  if (after === NEWLINE) return 0.12;
   return after === SPACE ? 0.2 : 0.33;
 }
 
-/** Tokens that later stages put around a block at most. */
-function frameOf(tokenizer: Tokenizer): number {
-  return framed(tokenizer, true);
-}
-
+/** How many of BOS and EOS later stages put around a block. */
 function framed({ special }: Tokenizer, isLast: boolean): number {
   const start = (special.bos ?? special.eos) === undefined ? 0 : 1;
   const end = isLast && special.eos !== undefined ? 1 : 0;

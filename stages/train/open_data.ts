@@ -72,7 +72,7 @@ async function openPacked(
   };
   const first = rows.length > 0 ? rows.row(0) : undefined;
   return {
-    name: path,
+    name: nameOf(path, split),
     rows: rows.length,
     length: first?.inputIds.length ?? 0,
     teachers: Object.fromEntries(
@@ -95,8 +95,9 @@ async function packText(
 ): Promise<TrainingData> {
   const { tokenizer, length } = options;
   const packer = tokenPacker(length, startId(tokenizer));
+  const split = manifest ? splitOf(manifest, options) : "train";
   const passages = manifest
-    ? readRows(path, datasets.text, { split: splitOf(manifest, options) })
+    ? readRows(path, datasets.text, { split })
     : documents(path);
   const encoder = new TextEncoder();
   let bytes = 0;
@@ -109,7 +110,7 @@ async function packText(
   }
   const { rows } = packer;
   return {
-    name: path,
+    name: nameOf(path, split),
     rows: rows.length,
     length,
     teachers: {},
@@ -130,4 +131,8 @@ async function* documents(path: string): AsyncGenerator<Passage> {
 function splitOf(manifest: Manifest, { split }: OpenDataOptions): string {
   const splits = Object.keys(manifest.splits);
   return splits.includes(split) ? split : splits[0]!;
+}
+
+function nameOf(path: string, split: string): string {
+  return split === "train" ? path : `${path}, split ${split}`;
 }

@@ -85,7 +85,7 @@ Deno.test("openTrainingData() says what does not go together", async () => {
   );
   const empty = join(directory, "empty.txt");
   await Deno.writeTextFile(empty, "");
-  await assert.rejects(openTrainingData([empty], options), /it has no rows/);
+  await assert.rejects(openTrainingData([empty], options), /it has none/);
   await assert.rejects(openTrainingData([join(directory, "absent")], options));
 });
 

@@ -35,8 +35,8 @@ export function concatData(parts: readonly TrainingData[]): TrainingData {
   const rows = parts.reduce((sum, part) => sum + part.rows, 0);
   if (!first || rows === 0) {
     throw new RangeError(
-      `Cannot train on ${parts.map(({ name }) => name).join(", ")}: ` +
-        "it has no rows",
+      `Cannot read rows of ${parts.map(({ name }) => name).join(", ")}: ` +
+        "it has none",
     );
   }
   for (const part of parts) checkAlike(first, part);

@@ -60,7 +60,7 @@ export async function openGenerator(
     ...options,
     foldConstants: true,
   });
-  return new CachedGenerator(checkpoint, model, session);
+  return new CachedGenerator(model, session);
 }
 
 class CachedGenerator implements Generator {
@@ -71,9 +71,9 @@ class CachedGenerator implements Generator {
   #past: Record<string, Tensor> = {};
   #length = 0;
 
-  constructor(checkpoint: Checkpoint, model: Model, session: Session) {
-    this.vocabSize = checkpoint.vocabSize;
-    this.contextLength = checkpoint.contextLength;
+  constructor(model: Model, session: Session) {
+    this.vocabSize = model.vocabSize;
+    this.contextLength = model.contextLength;
     this.#model = model;
     this.#session = session;
   }

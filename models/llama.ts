@@ -31,13 +31,13 @@ export const mistral: Architecture = {
     const window = config.fields.sliding_window === null
       ? undefined
       : config.size("sliding_window", 4096);
-    return describeLlama(config, { window, kvHeads: 8 });
+    return describeLlama(config, { window, kvHeads: 8, context: 131072 });
   },
 };
 
 function describeLlama(
   config: Config,
-  defaults: { window?: number | undefined; kvHeads?: number },
+  defaults: { window?: number | undefined; kvHeads?: number; context?: number },
 ): Description {
   const hiddenSize = config.size("hidden_size");
   const heads = config.size("num_attention_heads");
@@ -67,7 +67,10 @@ function describeLlama(
 
   return {
     vocabSize,
-    contextLength: config.size("max_position_embeddings", 2048),
+    contextLength: config.size(
+      "max_position_embeddings",
+      defaults.context ?? 2048,
+    ),
     layers: config.size("num_hidden_layers"),
     kvHeads,
     headDim,

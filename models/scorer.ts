@@ -16,6 +16,7 @@ import {
   topK as largest,
   type Value,
 } from "#/onnx/mod.ts";
+import { describeModel } from "./architectures.ts";
 import { type Checkpoint, openCheckpoint } from "./checkpoint.ts";
 import { findExport, openExportedScorer } from "./exported_scorer.ts";
 import { freeze, naming } from "./frozen.ts";
@@ -102,8 +103,9 @@ class GraphScorer implements Scorer {
   readonly #sessions = new Map<number, Promise<Session>>();
 
   constructor(checkpoint: Checkpoint, options: RunOptions) {
-    this.vocabSize = checkpoint.vocabSize;
-    this.contextLength = checkpoint.contextLength;
+    const { vocabSize, contextLength } = describeModel(checkpoint.config);
+    this.vocabSize = vocabSize;
+    this.contextLength = contextLength;
     this.#checkpoint = checkpoint;
     this.#options = options;
   }

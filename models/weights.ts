@@ -62,9 +62,12 @@ export class WeightNames {
     const unused = [...this.#weights.keys()]
       .filter((name) => !this.#used.has(name) && !ignored.test(name));
     if (unused.length === 0) return;
+    const others = unused.length > 1
+      ? ` (and of ${unused.length - 1} others)`
+      : "";
     throw new RangeError(
-      `Cannot build the model: weight ${unused[0]} and ${unused.length - 1} ` +
-        `more have no place in it, expected none besides those config.json implies`,
+      `Cannot build the model: config.json implies no weight ${unused[0]}` +
+        `${others}, expected only those it implies`,
     );
   }
 }

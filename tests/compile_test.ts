@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { compilePlan, platforms } from "#/tools/compile_plan.ts";
+import { makeTinyModel, tinyText } from "#/tests/tiny_language.ts";
 import { type EmbeddedFile, embeddedFiles } from "#/tools/embedded_files.ts";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
@@ -79,11 +80,25 @@ Deno.test("deno task compile embeds what the program needs, and no more", async 
     assert.ok(bytes < MOST_BYTES, `${bytes / 1e6} MB are embedded`);
   });
 
-  await t.step("it runs from what is embedded alone", async () => {
+  await t.step("what is embedded is enough to train and to write", async () => {
     const unpacked = join(directory, "unpacked");
     await unpack(files, unpacked);
-    const help = await runIn(unpacked, ["--help"]);
-    assert.match(help, /^Usage: pta/);
+    const [tiny, text, model] = ["tiny", "text.txt", "model"]
+      .map((name) => join(directory, name));
+    await Deno.mkdir(tiny!);
+    await makeTinyModel(tiny!);
+    await Deno.writeTextFile(text!, tinyText(0, 60));
+    const how =
+      `--from-scratch --config ${tiny}/config.json --tokenizer ${tiny}`;
+    await runIn(
+      unpacked,
+      `train ${how} --data ${text} --length 32 --steps 2 --out ${model}`,
+    );
+    const said = await runIn(
+      unpacked,
+      `generate --model ${model} --prompt the --max-new-tokens 3`,
+    );
+    assert.match(said, /^the/);
   });
 
   await Deno.remove(directory, { recursive: true });
@@ -139,14 +154,14 @@ async function unpack(
   );
 }
 
-async function runIn(directory: string, args: string[]): Promise<string> {
+async function runIn(directory: string, args: string): Promise<string> {
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: [
       "run",
       "-A",
       "--cached-only",
       join(directory, "cli.ts"),
-      ...args,
+      ...args.split(" "),
     ],
     cwd: directory,
     env: { NO_COLOR: "1" },

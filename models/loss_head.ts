@@ -2,6 +2,7 @@ import {
   add,
   cast,
   clip,
+  concat,
   div,
   gatherElements,
   less,
@@ -103,10 +104,11 @@ export function lossHead(
   const base = fused.temperature === 1
     ? mul(rest, add(factor, weight))
     : add(mul(rest, factor), mul(probs, weight));
+  // One scatter for both: each copies all the logits.
   const dlogits = scatterAdd(
-    scatterAdd(base, fused.ids, known, 1),
-    labels,
-    neg(weight),
+    base,
+    concat([fused.ids, labels], 1),
+    concat([known, neg(weight)], 1),
     1,
   );
   return { crossEntropy, distance, dlogits };

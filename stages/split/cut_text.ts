@@ -101,7 +101,7 @@ function* cutSegment(
   for (let start = 0; start < bytes.length;) {
     const reach = reachOf(segment, start, limits.budgets);
     if (!isTail && reach > bytes.length - MARGIN) return;
-    const cut = fittingCut(segment, start, limits);
+    const cut = fittingCut(segment, start, reach, limits);
     yield cut;
     start = cut.end;
   }
@@ -111,11 +111,11 @@ function* cutSegment(
 function fittingCut(
   segment: Segment,
   start: number,
+  reach: number,
   { tokenizers, budgets }: Limits,
 ): Cut & { tokens: number } {
   const { bytes } = segment;
-  let left = [...budgets];
-  let cut = bestCut(segment, start, left);
+  let cut = bestCut(segment, start, reach);
   for (;;) {
     const text = decode(bytes.subarray(start, cut.end));
     const counts = tokenizers.map((each) => each.encode(text).ids.length);
@@ -128,13 +128,7 @@ function fittingCut(
           `${counts.join(", ")} tokens, expected at most ${budgets.join(", ")}`,
       );
     }
-    left = left.map((budget, k) =>
-      budget - Math.max(0, counts[k]! - budgets[k]!)
-    );
-    const next = bestCut(segment, start, left);
-    cut = next.end < cut.end
-      ? next
-      : { end: codePointStart(bytes, cut.end - 1), isCommon: false };
+    cut = bestCut(segment, start, codePointStart(bytes, cut.end - 1));
   }
 }
 
@@ -152,14 +146,13 @@ function reachOf(
   return Math.max(start, Math.min(...reaches));
 }
 
-/** A common boundary within the budgets, else a code point. */
+/** A common boundary within reach, else a code point. */
 function bestCut(
   segment: Segment,
   start: number,
-  budgets: readonly number[],
+  reach: number,
 ): Cut {
   const { bytes, encodings } = segment;
-  const reach = reachOf(segment, start, budgets);
   if (reach === bytes.length) return { end: reach, isCommon: true };
   const length = reach - start;
   const votes = new Uint16Array(length + 1);

@@ -37,16 +37,17 @@ for (const page of pages) {
   });
 }
 
+/** Whether a task is one command of `pta`: its script and a name. */
 function isStage(task: string): boolean {
-  return tasks[task].command?.includes("cli.ts") && task !== "pta";
+  return / \S+\.ts [\w-]/.test(tasks[task].command ?? "");
 }
 
 function helpOf(stage: string): Promise<string> {
   const known = helps.get(stage);
   if (known) return known;
-  const args = tasks[stage].command.split("cli.ts ")[1].split(" ");
+  const [command] = / \S+\.ts .*/.exec(tasks[stage].command)!;
   const help = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-q", "-A", "cli.ts", ...args, "--help"],
+    args: ["run", "-q", "-A", ...command!.trim().split(" "), "--help"],
     cwd: root,
     env: { NO_COLOR: "1" },
   }).output().then(({ stdout, stderr }) =>

@@ -8,11 +8,10 @@ import { capture } from "#/runs/demo/capture.ts";
 import { filesOf, writeCorpus } from "#/runs/demo/corpus.ts";
 import { cast } from "#/runs/demo/cast.ts";
 import { say } from "#/runs/demo/pta.ts";
-import { students } from "#/runs/demo/settings.ts";
+import { fused, plain } from "#/runs/demo/settings.ts";
 import { score, type Scores, teach } from "#/runs/demo/student.ts";
 
 const METHODS = ["min-edit-distance", "optimal-transport"];
-const SHOWN = ["plain", ...METHODS];
 
 /** What `out/demo/results.json` holds. */
 export interface DemoResults {
@@ -64,10 +63,16 @@ async function demo(
     before: await score(models.target, tests),
   };
   const target = { model: models.target, representations: captured.target };
-  for (const name of SHOWN) {
+  const students = {
+    plain: plain(seed),
+    ...Object.fromEntries(
+      METHODS.map((method) => [method, fused(captured, method, seed)]),
+    ),
+  };
+  for (const [name, student] of Object.entries(students)) {
     results[name] = await teach(
       `${name}-${seed}`,
-      students(captured)[name]!(seed),
+      student,
       target,
       tests,
       out,

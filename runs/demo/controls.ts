@@ -2,6 +2,7 @@ import {
   type AlignedRow,
   datasets,
   readRows,
+  type RepresentationRow,
   writeDataset,
 } from "#/shards/mod.ts";
 
@@ -60,6 +61,54 @@ export async function shuffleTeacher(
     stage: "shuffle-teacher",
     options: { seed },
     inputs: { aligned },
+    schema: datasets.aligned,
+    rowsPerShard: Number.MAX_SAFE_INTEGER,
+  }, rows);
+}
+
+/** A teacher that knows the label and spreads `smoothing` over all else. */
+function smoothed(
+  { id, inputIds }: RepresentationRow,
+  smoothing: number,
+): AlignedRow {
+  const length = inputIds.length;
+  const perRow = (labelled: number, last: number) =>
+    new Float32Array(length).fill(labelled).fill(last, -1);
+  return {
+    id,
+    topK: 1,
+    topkIds: inputIds.map((_, t) => inputIds[t + 1] ?? -1),
+    topkLogprobs: perRow(Math.log(1 - smoothing), -Infinity),
+    weight: perRow(1, 0),
+    marginalError: new Float32Array(length),
+    labelLogprobs: new Float32Array(length).fill(NaN),
+    bitsPerByte: 0,
+  };
+}
+
+/**
+ * Control: label smoothing. Nobody's knowledge, only less certainty: the label
+ * has probability 1 − s and the tail, one bucket, has s.
+ *
+ * @param representations The target's representations, for the labels.
+ * @param out Where the dataset goes.
+ * @param smoothing s.
+ */
+export async function smoothLabels(
+  representations: string,
+  out: string,
+  smoothing: number,
+): Promise<void> {
+  async function* rows(): AsyncGenerator<AlignedRow> {
+    for await (
+      const row of readRows(representations, datasets.representations)
+    ) yield smoothed(row, smoothing);
+  }
+  await writeDataset({
+    out,
+    stage: "smooth-labels",
+    options: { smoothing },
+    inputs: { representations },
     schema: datasets.aligned,
     rowsPerShard: Number.MAX_SAFE_INTEGER,
   }, rows);

@@ -10,27 +10,63 @@ const shared: Record<string, Flag> = {
   steps: 250,
   "batch-size": 8,
   "warmup-ratio": 0.05,
+  "save-every": 0,
 };
 
+/** Peak learning rate and λ of plain training and of the fused students. */
+const chosen = {
+  plain: { learningRate: 2e-3, lmWeight: 1 },
+  fused: { learningRate: 2e-3, lmWeight: 0.3 },
+};
+
+/** How hard a student learns, and how much its labels count. */
+export interface Tuning {
+  /** Peak of the learning rate. */
+  learningRate: number;
+  /** λ. */
+  lmWeight: number;
+}
+
 /**
- * The students of the demo and of its controls.
+ * A student that learns from labels alone.
  *
- * @param captured What the students learn from.
- * @returns For every name, a function from a seed to the student.
+ * @param seed Of the data order.
+ * @param tuning Defaults to what was chosen.
+ * @returns The student.
  */
-export function students(
+export function plain(seed: number, tuning: Tuning = chosen.plain): Student {
+  return { aligned: [], flags: flagsOf(seed, tuning) };
+}
+
+/**
+ * A student that learns from a fused distribution as well.
+ *
+ * @param captured What there is to learn from.
+ * @param method The alignment method.
+ * @param seed Of the data order.
+ * @param tuning Defaults to what was chosen.
+ * @returns The student.
+ */
+export function fused(
   captured: Capture,
-): Record<string, (seed: number) => Student> {
-  const fused = (method: string) => (seed: number) => ({
-    aligned: captured.aligned[method]!,
-    flags: { ...shared, "lm-weight": 0.3, "learning-rate": 2e-3, seed },
-  });
+  method: string,
+  seed: number,
+  tuning: Tuning = chosen.fused,
+): Student {
   return {
-    plain: (seed) => ({
-      aligned: [],
-      flags: { ...shared, "lm-weight": 1, "learning-rate": 2e-3, seed },
-    }),
-    "min-edit-distance": fused("min-edit-distance"),
-    "optimal-transport": fused("optimal-transport"),
+    aligned: captured.aligned[method]!,
+    flags: flagsOf(seed, tuning),
+  };
+}
+
+function flagsOf(
+  seed: number,
+  { learningRate, lmWeight }: Tuning,
+): Record<string, Flag> {
+  return {
+    ...shared,
+    "lm-weight": lmWeight,
+    "learning-rate": learningRate,
+    seed,
   };
 }

@@ -148,17 +148,17 @@ Deno.test("sinkhornScaling() matches sinkhornCpu()", () => {
         const options = { tau, iterations: 40, threshold: 0, plan: true };
         const actual = sinkhornScaling(problems, options);
         const expected = sinkhornCpu(problems, options);
-        // Both in f64; a sum of 1e-250 is where scaling stops being tried.
-        const close = { rtol: 1e-6, atol: 1e-12 };
+        // Both in f64; a cell that is left out holds less than 1e-10.
+        const close = { rtol: 1e-6, atol: 1e-9 };
         assertAllClose(actual.plan!, expected.plan!, close);
         assertAllClose(actual.columnSums, expected.columnSums, close);
         assertAllClose(actual.marginalError, expected.marginalError, {
           rtol: 1e-4,
-          atol: 1e-12,
+          atol: 1e-9,
         });
       },
     ),
-    { numRuns: 50 },
+    { numRuns: 300 },
   );
 });
 

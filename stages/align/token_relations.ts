@@ -19,13 +19,18 @@ export interface TokenRelation {
    */
   images(sourceId: number): readonly TokenImage[];
   /**
-   * What it costs to move mass from a source token to a target token.
+   * What it costs to move mass from a source token to target tokens: 0 to an
+   * exact image, else at least 1, in edits.
    *
    * @param sourceId The source's token.
-   * @param targetId The target's token.
-   * @returns 0 for an exact image, else at least 1, in edits.
+   * @param targetIds Tokens of the target.
+   * @param into Where to write the cost of each, from its first entry on.
    */
-  cost(sourceId: number, targetId: number): number;
+  costs(
+    sourceId: number,
+    targetIds: ArrayLike<number>,
+    into: Float32Array,
+  ): void;
 }
 
 /** Cost between a special token and whatever is not its image, in edits. */
@@ -118,11 +123,15 @@ export class TokenRelations {
     });
     return {
       images,
-      cost(sourceId, targetId) {
-        for (const image of images(sourceId)) {
-          if (image.targetId === targetId && image.distance === 0) return 0;
+      costs(sourceId, targetIds, into) {
+        for (let j = 0; j < targetIds.length; j++) {
+          into[j] = distance.get(sourceId, targetIds[j]!);
         }
-        return distance.get(sourceId, targetId);
+        for (const { targetId, distance } of images(sourceId)) {
+          if (distance > 0) continue;
+          const exact = Array.prototype.indexOf.call(targetIds, targetId);
+          if (exact >= 0) into[exact] = 0;
+        }
       },
     };
   }

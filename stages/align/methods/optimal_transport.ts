@@ -108,9 +108,11 @@ function padded(
     sourceMasses.forEach((value, i) => a[index * rows + i] = value / mass);
     for (let i = 0; i < sourceIds.length; i++) {
       const row = (index * rows + i) * cols;
-      for (let j = 0; j < targetIds.length; j++) {
-        cost[row + j] = relation.cost(sourceIds[i]!, targetIds[j]!);
-      }
+      relation.costs(
+        sourceIds[i]!,
+        targetIds,
+        cost.subarray(row, row + cols),
+      );
     }
   });
   return { cost, a, b, rows, cols };

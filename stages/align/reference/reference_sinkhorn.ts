@@ -1,5 +1,6 @@
 import { numpySum } from "./numpy_sum.ts";
 import { asPublished, type ReferenceDefects } from "./reference_defects.ts";
+import { LogPlan, PrimalPlan, type ScaledPlan } from "./scaled_plan.ts";
 
 /** One transport problem. */
 export interface ReferenceProblem {
@@ -19,7 +20,7 @@ export interface ReferenceSinkhornOptions {
   threshold?: number;
   /** Weight of the columns where they are not balanced, in cost units. Defaults to 1/λ. */
   tau?: number;
-  /** Sweeps at most, of which the published code knows no limit. Defaults to 100 000. */
+  /** Sweeps at most, of which the published code knows no limit. Defaults to 10 000. */
   maxIterations?: number;
   /** Which defects to reproduce. Defaults to all. */
   defects?: ReferenceDefects;
@@ -84,9 +85,9 @@ export function referenceSinkhorn(
 
 /** Sweep until the stopping rule holds. */
 function sweep(
-  plan: PrimalPlan | LogPlan,
+  plan: ScaledPlan,
   a: ArrayLike<number>,
-  { threshold = 1e-5, maxIterations = 1e5, defects = asPublished }:
+  { threshold = 1e-5, maxIterations = 1e4, defects = asPublished }:
     ReferenceSinkhornOptions,
 ): number {
   let before: ArrayLike<number> = new Float64Array(a.length);
@@ -105,142 +106,4 @@ function sweep(
 
 function errors(sums: Float64Array, expected: ArrayLike<number>): Float64Array {
   return sums.map((sum, i) => Math.abs(expected[i]! - sum));
-}
-
-/** What both forms of a plan know. */
-interface PlanSettings {
-  a: Float64Array;
-  b: Float64Array;
-  /** Sums count as at least this. */
-  floor: number;
-  /** Of the column factors; 1 where columns are balanced. */
-  exponent: number;
-}
-
-/** A plan as it is. */
-class PrimalPlan {
-  readonly #p: Float64Array;
-  readonly #settings: PlanSettings;
-  readonly #factors: Float64Array;
-
-  constructor(
-    cost: ArrayLike<number>,
-    lambda: number,
-    settings: PlanSettings,
-  ) {
-    const p = Float64Array.from(cost, (c) => Math.exp(-lambda * c));
-    const total = numpySum(p);
-    this.#p = p.map((value) => value / total);
-    this.#settings = settings;
-    this.#factors = new Float64Array(settings.b.length).fill(1);
-  }
-
-  rowSums(): Float64Array {
-    const m = this.#settings.b.length;
-    return this.#settings.a.map((_, i) => numpySum(this.#p, i * m, i * m + m));
-  }
-
-  /** Returns the sums that it divided by. */
-  scaleRows(sums: Float64Array): Float64Array {
-    const { a, b, floor } = this.#settings;
-    const divisors = sums.map((sum) => sum < floor ? floor : sum);
-    divisors.forEach((divisor, i) => {
-      const factor = divisor === 0 ? 0 : a[i]! / divisor;
-      for (let j = 0; j < b.length; j++) this.#p[i * b.length + j]! *= factor;
-    });
-    return divisors;
-  }
-
-  scaleColumns(): void {
-    const { b, floor, exponent } = this.#settings;
-    const p = this.#p;
-    const m = b.length;
-    for (let j = 0; j < m; j++) {
-      let sum = 0;
-      for (let k = j; k < p.length; k += m) sum += p[k]!;
-      if (sum < floor) sum = floor;
-      let factor = sum === 0 ? 0 : b[j]! / sum;
-      if (exponent !== 1 && factor > 0) {
-        // The whole factor so far, y, becomes (b / Kᵀx)^exponent.
-        const whole = (factor * this.#factors[j]!) ** exponent;
-        factor = whole / this.#factors[j]!;
-        this.#factors[j] = whole;
-      }
-      for (let k = j; k < p.length; k += m) p[k]! *= factor;
-    }
-  }
-
-  cells(): Float64Array {
-    return this.#p;
-  }
-}
-
-/** A plan as logarithms, which do not underflow. */
-class LogPlan {
-  readonly #logs: Float64Array;
-  readonly #settings: PlanSettings;
-  readonly #factors: Float64Array;
-
-  constructor(
-    cost: ArrayLike<number>,
-    lambda: number,
-    settings: PlanSettings,
-  ) {
-    const logs = Float64Array.from(cost, (c) => -lambda * c);
-    const total = logSumExp(logs, 0, logs.length, 1);
-    this.#logs = logs.map((value) => value - total);
-    this.#settings = settings;
-    this.#factors = new Float64Array(settings.b.length);
-  }
-
-  rowSums(): Float64Array {
-    const m = this.#settings.b.length;
-    return this.#settings.a.map((_, i) => {
-      return Math.exp(logSumExp(this.#logs, i * m, i * m + m, 1));
-    });
-  }
-
-  scaleRows(sums: Float64Array): Float64Array {
-    const { a, b, floor } = this.#settings;
-    const m = b.length;
-    a.forEach((mass, i) => {
-      const sum = logSumExp(this.#logs, i * m, i * m + m, 1);
-      const step = Math.log(mass) - Math.max(sum, Math.log(floor));
-      for (let j = 0; j < m; j++) this.#logs[i * m + j]! += step;
-    });
-    return sums.map((sum) => sum < floor ? floor : sum);
-  }
-
-  scaleColumns(): void {
-    const { b, floor, exponent } = this.#settings;
-    const logs = this.#logs;
-    const m = b.length;
-    b.forEach((mass, j) => {
-      const sum = logSumExp(logs, j, logs.length, m);
-      const step = Math.log(mass) - Math.max(sum, Math.log(floor));
-      if (Number.isNaN(step)) return;
-      const whole = exponent * (step + this.#factors[j]!);
-      const change = exponent === 1 ? step : whole - this.#factors[j]!;
-      if (exponent !== 1) this.#factors[j] = whole;
-      for (let k = j; k < logs.length; k += m) logs[k]! += change;
-    });
-  }
-
-  cells(): Float64Array {
-    return this.#logs.map(Math.exp);
-  }
-}
-
-function logSumExp(
-  logs: Float64Array,
-  first: number,
-  end: number,
-  step: number,
-): number {
-  let most = -Infinity;
-  for (let k = first; k < end; k += step) most = Math.max(most, logs[k]!);
-  if (most === -Infinity) return most;
-  let sum = 0;
-  for (let k = first; k < end; k += step) sum += Math.exp(logs[k]! - most);
-  return most + Math.log(sum);
 }

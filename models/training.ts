@@ -110,8 +110,15 @@ export function trainingModel(
   };
 }
 
-/** Declares the inputs and outputs of the loss, and returns the logits' gradient. */
-function recordLoss(
+/**
+ * Declare the inputs and outputs of the loss.
+ *
+ * @param tape The graph.
+ * @param logits `[N, V]`.
+ * @param distillation Learn from fused distributions as well.
+ * @returns The gradient of the loss by the logits, `[N, V]`.
+ */
+export function recordLoss(
   tape: Tape,
   logits: Value,
   distillation?: Distillation,

@@ -69,22 +69,22 @@ export class Session implements AsyncDisposable {
    * Run the model once.
    *
    * @param feeds A tensor for every input.
-   * @param fetches Names of the outputs wanted, or tensors to write them to
-   * (which may be the arrays of inputs, where a node reads only what it writes);
-   * all outputs by default.
+   * @param fetches Names of the outputs wanted, or by name the tensors to write
+   * them to (which may be the arrays of inputs, where a node reads only what it
+   * writes), null for a new one; all outputs by default.
    * @returns The outputs, by name.
    * @throws {TypeError} If a tensor does not fit the model.
    * @throws {Error} If onnxruntime cannot run it.
    */
   async run(
     feeds: Readonly<Record<string, Tensor>>,
-    fetches: readonly string[] | Readonly<Record<string, Tensor>> =
+    fetches: readonly string[] | Readonly<Record<string, Tensor | null>> =
       this.outputs,
   ): Promise<Record<string, Tensor>> {
     const wanted = Array.isArray(fetches)
       ? Object.fromEntries(fetches.map((name) => [name, null]))
-      : mapTensors(fetches as Record<string, Tensor>);
-    const outputs = await this.#session.run(mapTensors(feeds), wanted);
+      : mapTensors(fetches as Record<string, Tensor | null>);
+    const outputs = await this.#session.run(mapTensors<never>(feeds), wanted);
     return outputs as unknown as Record<string, Tensor>;
   }
 
@@ -159,12 +159,15 @@ export function externalData(
   return { location: path.slice(parse(path).root.length), offset, length };
 }
 
-function mapTensors(
-  tensors: Readonly<Record<string, Tensor>>,
-): Record<string, ort.Tensor> {
+function mapTensors<Missing extends null>(
+  tensors: Readonly<Record<string, Tensor | Missing>>,
+): Record<string, ort.Tensor | Missing> {
   return Object.fromEntries(
-    Object.entries(tensors).map(([name, tensor]) => [name, toOrt(tensor)]),
-  );
+    Object.entries(tensors).map(([name, tensor]) => [
+      name,
+      tensor && toOrt(tensor),
+    ]),
+  ) as Record<string, ort.Tensor | Missing>;
 }
 
 function toOrt({ type, dims, data }: Tensor): ort.Tensor {

@@ -3,7 +3,11 @@ import fc from "fast-check";
 import { editDistance } from "#/kernels/edit_distance/edit_distance.ts";
 import { NearestBytes } from "#/kernels/edit_distance/nearest_bytes.ts";
 
-const bytes = fc.uint8Array({ max: 4, maxLength: 9 });
+/** Short ones, and some around the length from which strings are not hashed. */
+const bytes = fc.oneof(
+  fc.uint8Array({ max: 4, maxLength: 9 }),
+  fc.uint8Array({ max: 2, minLength: 16, maxLength: 23 }),
+);
 
 Deno.test("NearestBytes.find() is the first of the nearest by brute force", () => {
   fc.assert(

@@ -14,6 +14,7 @@ export {
   run,
 } from "./device.ts";
 export {
+  LEAST_MASS,
   sinkhornCpu,
   sinkhornDefaults,
   type SinkhornOptions,

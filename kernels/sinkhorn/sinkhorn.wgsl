@@ -35,7 +35,7 @@ override THRESHOLD: f32;
 
 const MAX_POINTS = 128;
 const ABSENT: f32 = -1e30;
-const SMALLEST: f32 = 1e-37; // what log2() may see; f32's own limit is 1.2e-38
+const LEAST_MASS: f32 = 1e-37; // less counts as 0: f32's subnormals begin at 1.2e-38
 
 @group(0) @binding(0) var<storage, read> cost: array<f32>;                 // [B, ROWS, COLS]
 @group(0) @binding(1) var<storage, read> a: array<f32>;                    // [B, ROWS]
@@ -69,14 +69,14 @@ fn update_f(problem: u32) -> f32 {
   var error = 0.0;
   for (var i = 0u; i < ROWS; i++) {
     let mass = a[problem * ROWS + i];
-    if (mass <= 0.0) { continue; }
+    if (mass < LEAST_MASS) { continue; }
     var total = LogSum(ABSENT, 0.0);
     for (var j = 0u; j < COLS; j++) {
       total = add(total, g[j] + score(problem, i, j));
     }
     let lse = total.top + log2(total.sum);
     error += abs(exp2(clamp(f[i] + lse, -126.0, 126.0)) - mass);
-    f[i] = log2(max(mass, SMALLEST)) - lse;
+    f[i] = log2(mass) - lse;
   }
   return error;
 }
@@ -84,13 +84,13 @@ fn update_f(problem: u32) -> f32 {
 fn update_g(problem: u32) {
   for (var j = 0u; j < COLS; j++) {
     let mass = b[problem * COLS + j];
-    if (mass <= 0.0) { continue; }
+    if (mass < LEAST_MASS) { continue; }
     var total = LogSum(ABSENT, 0.0);
     for (var i = 0u; i < ROWS; i++) {
       total = add(total, f[i] + score(problem, i, j));
     }
     let lse = total.top + log2(total.sum);
-    g[j] = RELAXATION * (log2(max(mass, SMALLEST)) - lse);
+    g[j] = RELAXATION * (log2(mass) - lse);
   }
 }
 
@@ -98,13 +98,13 @@ fn update_g(problem: u32) {
 fn prepare(problem: u32) -> bool {
   var has_columns = false;
   for (var j = 0u; j < COLS; j++) {
-    let has_mass = b[problem * COLS + j] > 0.0;
+    let has_mass = b[problem * COLS + j] >= LEAST_MASS;
     g[j] = select(ABSENT, potential[problem * COLS + j], has_mass);
     has_columns |= has_mass;
   }
   var has_rows = false;
   for (var i = 0u; i < ROWS; i++) {
-    let has_mass = a[problem * ROWS + i] > 0.0;
+    let has_mass = a[problem * ROWS + i] >= LEAST_MASS;
     f[i] = select(ABSENT, 0.0, has_mass);
     has_rows |= has_mass;
     var least = -ABSENT;

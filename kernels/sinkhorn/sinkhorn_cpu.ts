@@ -1,10 +1,16 @@
+/**
+ * A marginal below this counts as 0: near it f32 runs out of precision, and a
+ * GPU takes it for 0 anyway.
+ */
+export const LEAST_MASS = 1e-37;
+
 /** A batch of B problems of one size, row-major; smaller ones are padded with zero marginals. */
 export interface TransportProblems {
   /** Cost matrices C, `[B, rows, cols]`, ≥ 0, in edits; anything finite where a marginal is 0. */
   cost: Float32Array<ArrayBuffer>;
   /** Source marginals, `[B, rows]`, each summing to 1. */
   a: Float32Array<ArrayBuffer>;
-  /** Target marginals, `[B, cols]`, each summing to 1; a column with b = 0 takes no mass. */
+  /** Target marginals, `[B, cols]`, each summing to 1; a column with b = 0 (below {@linkcode LEAST_MASS}) takes no mass. */
   b: Float32Array<ArrayBuffer>;
   /** Source points per problem. */
   rows: number;
@@ -246,7 +252,7 @@ export function checkProblems(
 }
 
 function log(mass: number): number {
-  return mass > 0 ? Math.log(mass) : -Infinity;
+  return mass >= LEAST_MASS ? Math.log(mass) : -Infinity;
 }
 
 function logSumExp(length: number, term: (k: number) => number): number {

@@ -1,6 +1,7 @@
 import {
   checkProblems,
   emptyOutput,
+  LEAST_MASS,
   relaxationOf,
   sinkhornDefaults,
   type SinkhornOptions,
@@ -229,7 +230,7 @@ class Workspace {
   }
 }
 
-/** Copy the positive entries of one marginal; how many there are. */
+/** Copy the entries of one marginal that have mass; how many there are. */
 function compact(
   marginal: Float32Array,
   first: number,
@@ -240,7 +241,7 @@ function compact(
   let count = 0;
   for (let k = 0; k < length; k++) {
     const mass = marginal[first + k]!;
-    if (!(mass > 0)) continue;
+    if (!(mass >= LEAST_MASS)) continue;
     index[count] = k;
     into[count++] = mass;
   }

@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { requestDevice } from "#/kernels/device.ts";
 import { sinkhorn } from "#/kernels/sinkhorn/sinkhorn.ts";
 import {
+  LEAST_MASS,
   sinkhornCpu,
   type TransportProblems,
 } from "#/kernels/sinkhorn/sinkhorn_cpu.ts";
@@ -74,7 +75,7 @@ Deno.test("sinkhornCpu() with tau 0 is the soft nearest neighbour", () => {
       const row = Math.floor(index / cols);
       const col0 = Math.floor(row / rows) * cols;
       const weight = (j: number) =>
-        b[col0 + j]! > 0 ? Math.exp(-cost[row * cols + j]! / 0.5) : 0;
+        b[col0 + j]! >= LEAST_MASS ? Math.exp(-cost[row * cols + j]! / 0.5) : 0;
       let sum = 0;
       for (let j = 0; j < cols; j++) sum += weight(j);
       return a[row]! * weight(index % cols) / sum;
@@ -129,7 +130,9 @@ Deno.test("sinkhornCpu() ignores what its padding costs", () => {
     const other = cost.map((c, index) => {
       const row = Math.floor(index / cols);
       const col0 = Math.floor(row / rows) * cols;
-      return a[row] === 0 || b[col0 + index % cols] === 0 ? 3 : c;
+      return a[row]! < LEAST_MASS || b[col0 + index % cols]! < LEAST_MASS
+        ? 3
+        : c;
     });
     const options = { tau, iterations: 20, plan: true };
     assert.deepEqual(

@@ -1,3 +1,4 @@
+import { numpyExp } from "./numpy_exp.ts";
 import { numpySum } from "./numpy_sum.ts";
 
 /** What both forms of a plan know. */
@@ -47,7 +48,7 @@ export class PrimalPlan implements ScaledPlan {
     lambda: number,
     settings: PlanSettings,
   ) {
-    const p = Float64Array.from(cost, (c) => Math.exp(-lambda * c));
+    const p = Float64Array.from(cost, (c) => numpyExp(-lambda * c));
     const total = numpySum(p);
     this.#p = p.map((value) => value / total);
     this.#settings = settings;

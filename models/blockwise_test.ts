@@ -1,37 +1,17 @@
 import assert from "node:assert/strict";
 import { openBlockwise, trainingModel } from "#/models/mod.ts";
-import { createSession, type Tensor } from "#/onnx/mod.ts";
+import { createSession } from "#/onnx/mod.ts";
 import { assertAllClose } from "#/tests/allclose.ts";
 import {
-  int64,
   lively,
+  real,
+  TINY_BATCH,
   TINY_CONFIGS,
   weightTensors,
 } from "#/tests/tiny_models.ts";
 
-const ids = [3, 1, 4, 1, 5, 9, 2, 6, 5, 35, 8, 36];
-const dims = [2, 6];
-const K = 2;
-const real = (shape: number[], f: (i: number) => number): Tensor => ({
-  type: "float32",
-  dims: shape,
-  data: Float32Array.from(
-    { length: shape.reduce((product, size) => product * size, 1) },
-    (_, i) => f(i),
-  ),
-});
-const batch = {
-  input_ids: int64(dims, ids),
-  position: int64(dims, ids.map((_, i) => i % 6)),
-  document: int64(dims, ids.map((_, i) => i % 6 < 4 ? 0 : 1)),
-  labels: int64(dims, ids.map((_, i) => i % 6 < 5 ? ids[i + 1]! : -100)),
-  ce_weight: real(dims, (i) => i % 6 < 5 ? 0.1 : 0),
-  fused_ids: int64([...dims, K], ids.flatMap((id) => [id, (id + 7) % 37])),
-  fused_probs: real([...dims, K], (i) => [0.6, 0.3][i % 2]!),
-  fused_residual: real(dims, () => 0.1),
-  fused_weight: real(dims, (i) => i % 2 ? 0.07 : 0),
-};
-const distillation = { topK: K, loss: "kl", temperature: 1 } as const;
+const { tokens, labels, fused, topK } = TINY_BATCH;
+const distillation = { topK, loss: "kl", temperature: 1 } as const;
 
 for (
   const [name, config] of Object.entries<Record<string, unknown>>(TINY_CONFIGS)
@@ -41,7 +21,7 @@ for (
     const { bytes, weightNames } = trainingModel(config, weights, {
       distillation,
     });
-    const feeds = { ...weightTensors(weights), ...batch };
+    const feeds = { ...weightTensors(weights), ...tokens, ...labels, ...fused };
     await using whole = await createSession(bytes);
     const expected = await whole.run(feeds);
 

@@ -1,49 +1,25 @@
 import assert from "node:assert/strict";
 import { trainingModel } from "#/models/mod.ts";
-import { createSession, type Tensor } from "#/onnx/mod.ts";
+import { createSession } from "#/onnx/mod.ts";
 import { assertAllClose } from "#/tests/allclose.ts";
 import {
-  int64,
   lively,
+  real,
+  TINY_BATCH,
   TINY_CONFIGS,
   weightTensors,
 } from "#/tests/tiny_models.ts";
 
 const V = 37;
-const K = 3;
+const { tokens, labels, fused, topK } = TINY_BATCH;
 const config = TINY_CONFIGS["llama, tied, with biases"];
 const weights = lively(config);
-const dims = [2, 6];
-const ids = [3, 1, 4, 1, 5, 9, 2, 6, 5, 35, 8, 36];
-const real = (shape: number[], f: (i: number) => number): Tensor => ({
-  type: "float32",
-  dims: shape,
-  data: Float32Array.from(
-    { length: shape.reduce((product, size) => product * size, 1) },
-    (_, i) => f(i),
-  ),
-});
-const batch = {
-  input_ids: int64(dims, ids),
-  position: int64(dims, ids.map((_, i) => i % 6)),
-  document: int64(dims, ids.map((_, i) => i === 11 ? -1 : 0)),
-};
-const labels = {
-  labels: int64(dims, ids.map((_, i) => i % 6 < 5 ? ids[i + 1]! : -100)),
-  ce_weight: real(dims, (i) => i % 6 < 5 ? 0.1 : 0),
-};
-const fused = {
-  fused_ids: int64([...dims, K], ids.flatMap((id) => [id, (id + 7) % V, 0])),
-  fused_probs: real([...dims, K], (i) => [0.6, 0.3, 0][i % 3]!),
-  fused_residual: real(dims, () => 0.1),
-  fused_weight: real(dims, (i) => i % 2 ? 0.07 : 0),
-};
-const distillation = { topK: K, loss: "kl", temperature: 2 } as const;
+const distillation = { topK, loss: "kl", temperature: 2 } as const;
 
 Deno.test("trainingModel() with an external loss gives the gradients of the loss in the graph", async () => {
   const { bytes, weightNames } = trainingModel(config, weights);
   await using graph = await createSession(bytes);
-  const feeds = { ...weightTensors(weights), ...batch };
+  const feeds = { ...weightTensors(weights), ...tokens };
   const expected = await graph.run({ ...feeds, ...labels });
 
   const forward = trainingModel(config, weights, {
@@ -52,16 +28,16 @@ Deno.test("trainingModel() with an external loss gives the gradients of the loss
   });
   await using scoring = await createSession(forward.bytes);
   const { logits } = await scoring.run(feeds);
-  assert.deepEqual([...logits!.dims], [...dims, V]);
+  assert.deepEqual([...logits!.dims], [2, 6, V]);
 
-  const dlogits = real([...dims, V], () => 0);
+  const dlogits = real([2, 6, V], () => 0);
   const z = logits!.data as Float32Array;
-  ids.forEach((_, row) => {
-    if (row % 6 === 5) return;
+  labels.labels.data.forEach((label, row) => {
+    if (Number(label) < 0) return;
     const exps = z.slice(row * V, (row + 1) * V).map((x) => Math.exp(x));
     const sum = exps.reduce((a, b) => a + b);
     exps.forEach((e, id) => {
-      const hit = id === ids[row + 1] ? 1 : 0;
+      const hit = id === Number(label) ? 1 : 0;
       (dlogits.data as Float32Array)[row * V + id] = 0.1 * (e / sum - hit);
     });
   });
@@ -85,7 +61,7 @@ Deno.test("trainingModel() adds the distance to the loss and to every gradient",
   await using session = await createSession(bytes);
   const run = (moved: typeof weights, fetches?: string[]) =>
     session.run(
-      { ...weightTensors(moved), ...batch, ...labels, ...fused },
+      { ...weightTensors(moved), ...tokens, ...labels, ...fused },
       fetches,
     );
   const outputs = await run(weights);
@@ -127,7 +103,7 @@ Deno.test("trainingModel() without backward gives the same loss and no gradients
   });
   await using a = await createSession(full.bytes);
   await using b = await createSession(half.bytes);
-  const feeds = { ...weightTensors(weights), ...batch, ...labels, ...fused };
+  const feeds = { ...weightTensors(weights), ...tokens, ...labels, ...fused };
   const expected = await a.run(feeds, ["loss"]);
   const actual = await b.run(feeds);
   assert.deepEqual(Object.keys(actual).toSorted(), [
@@ -140,7 +116,7 @@ Deno.test("trainingModel() without backward gives the same loss and no gradients
 
 Deno.test("trainingModel() gives identical bits in two sessions at one thread count", async () => {
   const { bytes } = trainingModel(config, weights, { distillation });
-  const feeds = { ...weightTensors(weights), ...batch, ...labels, ...fused };
+  const feeds = { ...weightTensors(weights), ...tokens, ...labels, ...fused };
   const runs = [];
   for (let run = 0; run < 2; run++) {
     await using session = await createSession(bytes, { threads: 2 });

@@ -159,6 +159,49 @@ export function int64(dims: number[], entries: ArrayLike<number>): Tensor {
   };
 }
 
+/**
+ * A real tensor.
+ *
+ * @param dims Its shape.
+ * @param entry Gives an entry by its index.
+ * @returns The tensor, f32.
+ */
+export function real(
+  dims: readonly number[],
+  entry: (index: number) => number,
+): Tensor {
+  const length = dims.reduce((product, size) => product * size, 1);
+  const data = Float32Array.from({ length }, (_, index) => entry(index));
+  return { type: "float32", dims, data };
+}
+
+const DIMS = [2, 6];
+const IDS = [3, 1, 4, 1, 5, 9, 2, 6, 5, 35, 8, 36];
+
+/** Two rows of two documents and a padded end, with labels and padded teachers. */
+export const TINY_BATCH = {
+  /** Entries of a teacher. */
+  topK: 3,
+  /** Inputs of every training graph. */
+  tokens: {
+    input_ids: int64(DIMS, IDS),
+    position: int64(DIMS, IDS.map((_, i) => i % 6 < 4 ? i % 6 : i % 6 - 4)),
+    document: int64(DIMS, IDS.map((_, i) => i === 11 ? -1 : i % 6 < 4 ? 0 : 1)),
+  },
+  /** Inputs of a loss in the graph. */
+  labels: {
+    labels: int64(DIMS, IDS.map((_, i) => i % 6 < 5 ? IDS[i + 1]! : -100)),
+    ce_weight: real(DIMS, (i) => i % 6 < 5 ? 0.1 : 0),
+  },
+  /** Inputs of distillation. */
+  fused: {
+    fused_ids: int64([...DIMS, 3], IDS.flatMap((id) => [id, (id + 7) % 37, 0])),
+    fused_probs: real([...DIMS, 3], (i) => [0.6, 0.3, 0][i % 3]!),
+    fused_residual: real(DIMS, () => 0.1),
+    fused_weight: real(DIMS, (i) => i % 2 ? 0.07 : 0),
+  },
+};
+
 /** Runs the logits of a model whose weights are in memory. */
 export interface TinyModel extends AsyncDisposable {
   /** Logits `[B, T, V]` of `[B, T]` ids, positions and documents counted from 0 by default. */

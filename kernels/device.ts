@@ -66,6 +66,10 @@ const caches = new WeakMap<GPUDevice, DeviceCache>();
  * @returns A device with the adapter's own limits.
  */
 export async function requestDevice(): Promise<GPUDevice | undefined> {
+  // wgpu complains on stderr where it is unset, though it needs no window.
+  if (Deno.build.os === "linux" && !Deno.env.get("XDG_RUNTIME_DIR")) {
+    Deno.env.set("XDG_RUNTIME_DIR", "/tmp");
+  }
   const adapter = await globalThis.navigator?.gpu?.requestAdapter();
   if (!adapter) return undefined;
   return await adapter.requestDevice({

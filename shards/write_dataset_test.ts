@@ -56,7 +56,12 @@ function writerProcess(
       out: ${JSON.stringify(out)}, stage: "represent", rowsPerShard: 5,
       options: { topK: 3, tau: Infinity }, inputs: {},
       schema: datasets.representations,
-    }, async function* ({ rows }) { ${produce} });`;
+    }, async function* ({ rows }) { ${produce} }).catch(async (error) => {
+      Deno.stderr.writeSync(new TextEncoder().encode(error.message));
+      // Another thread swallows SIGXFSZ; an exit before that dies of it.
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      Deno.exit(1);
+    });`;
   const limit = options.ulimit ?? "unlimited";
   const command = `ulimit -f ${limit}; exec "$0" eval --ext=ts "$1"`;
   return new Deno.Command("sh", {

@@ -128,6 +128,9 @@ export async function runCommand(
       ? error.stack
       : describe(error);
     await Deno.stderr.write(new TextEncoder().encode(`error: ${text}\n`));
+    // A write past the file size limit sends SIGXFSZ, which another thread of
+    // Deno takes a moment to swallow; an exit before that dies of it.
+    await new Promise((resolve) => setTimeout(resolve, 100));
     Deno.exit(1);
   }
 }

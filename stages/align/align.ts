@@ -111,6 +111,8 @@ export async function* align(
   let waiting = 0;
   const joined = joinRows(targetRows, sourceRows, options.firstRow ?? 0);
   for await (const { targetRow, sourceRow } of joined) {
+    checkIds(targetRow, target);
+    checkIds(sourceRow, source);
     const pairs = positionPairs(targetRow.byteEnds, sourceRow.byteEnds);
     blocks.push({ targetRow, sourceRow, pairs });
     waiting += pairs.target.length;
@@ -120,6 +122,21 @@ export async function* align(
     waiting = 0;
   }
   yield* await solveBlocks(blocks);
+}
+
+/** Another tokenizer's ids may fit, too; those that do not fit cannot be read. */
+function checkIds(
+  { id, inputIds, topkIds }: RepresentationRow,
+  { directory, vocabSize }: Tokenizer,
+): void {
+  for (const ids of [inputIds, topkIds]) {
+    const foreign = ids.find((token) => token >= vocabSize);
+    if (foreign === undefined) continue;
+    throw new RangeError(
+      `Cannot align block ${id}: it has token ${foreign}, expected less than ` +
+        `the ${vocabSize} of ${directory}`,
+    );
+  }
 }
 
 /** What the two models say at every position pair of a block. */

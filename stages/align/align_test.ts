@@ -319,3 +319,13 @@ Deno.test("align() keeps mass between any two tokenizers", async () => {
     { numRuns: 50 },
   );
 });
+
+Deno.test("align() names the block whose ids are not the tokenizer's", async () => {
+  const target = model(byteLevel, "the cats", () => [[1, -1]]);
+  const source = model(sentencePiece, "the cats", () => [[1, -1]]);
+  source.row.inputIds[1] = 11;
+  await assert.rejects(
+    alignRows(target, source),
+    /Cannot align block .* has token 11, expected less than the 11 of tiny/,
+  );
+});

@@ -127,7 +127,7 @@ async function alignDatasets(flags: Flags): Promise<Report> {
   const targetDirectory = await resolveModel(flags.target);
   const sourceDirectory = await resolveModel(flags.source);
   const { splits } = await readManifest(flags.targetRepresentations);
-  await checkMapping(flags.vocabMapping, { targetDirectory, sourceDirectory });
+  await checkTokenizers(flags, { targetDirectory, sourceDirectory });
   // JSON has no infinity.
   const transport = { epsilon, tau: String(tau), threshold, iterations };
   const isTransport = method === "optimal-transport";
@@ -165,19 +165,31 @@ async function alignDatasets(flags: Flags): Promise<Report> {
   };
 }
 
-/** A mapping of other tokenizers would give nonsense where its ids happen to fit. */
-async function checkMapping(
-  mapping: string,
+/** Ids of other tokenizers would give nonsense where they happen to fit. */
+async function checkTokenizers(
+  flags: Flags,
   directories: { targetDirectory: string; sourceDirectory: string },
 ): Promise<void> {
+  const mapping = flags.vocabMapping;
   const { inputs } = await readManifest(mapping);
   for (const role of ["target", "source"] as const) {
     const directory = directories[`${role}Directory`];
-    if (inputs[role] === await hashInput(tokenizerFiles(directory))) continue;
-    throw new RangeError(
-      `Cannot align with the vocabulary mapping ${mapping}: its ${role} is ` +
-        `another tokenizer, expected that of ${directory}`,
-    );
+    const expected = await hashInput(tokenizerFiles(directory));
+    if (inputs[role] !== expected) {
+      throw new RangeError(
+        `Cannot align with the vocabulary mapping ${mapping}: its ${role} is ` +
+          `another tokenizer, expected that of ${directory}`,
+      );
+    }
+    const representations = flags[`${role}Representations`];
+    const { metadata } = await readManifest(representations);
+    // Representations that another program has written need not say.
+    if ((metadata?.tokenizer ?? expected) !== expected) {
+      throw new RangeError(
+        `Cannot align the ${role}'s representations ${representations}: they ` +
+          `are by another tokenizer, expected that of ${directory}`,
+      );
+    }
   }
 }
 

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import {
   type AlignedRow,
   datasets,
+  hashInput,
   readRows,
   type RepresentationRow,
   writeDataset,
@@ -9,6 +10,7 @@ import {
 import { command as align } from "#/stages/align/main.ts";
 import { call } from "#/stages/command.ts";
 import { command as mapVocab } from "#/stages/map_vocab/main.ts";
+import { tokenizerFiles } from "#/stages/tokenizer_files.ts";
 import { representation } from "#/tests/representations.ts";
 import { inTemporaryDirectory } from "#/tests/temporary_directory.ts";
 import { tinyText } from "#/tests/tiny_language.ts";
@@ -35,17 +37,21 @@ async function makeModel(
       return [...ids].map((id, k) => [id, -1 - k] as const);
     }, 4)
   );
-  await writeRepresentations(`${directory}/representations`, rows);
+  await writeRepresentations(directory, rows);
 }
 
 async function writeRepresentations(
-  out: string,
+  directory: string,
   rows: readonly RepresentationRow[],
 ): Promise<void> {
+  const out = `${directory}/representations`;
+  const metadata = { tokenizer: await hashInput(tokenizerFiles(directory)) };
   const inputs = { text: new URL(import.meta.url).pathname };
   const schema = datasets.representations;
-  const plan = { out, stage: "represent", options: {}, inputs, schema };
-  await writeDataset(plan, ({ rows: done }) => rows.slice(done));
+  await writeDataset(
+    { out, stage: "represent", options: {}, inputs, schema, metadata },
+    ({ rows: done }) => rows.slice(done),
+  );
 }
 
 async function withModels(
@@ -121,6 +127,20 @@ Deno.test("pta align refuses a mapping of other tokenizers", async () => {
     await assert.rejects(
       call(align, [...other, "--out", `${root}/aligned`]),
       /Cannot align with the vocabulary mapping .*: its target is another/,
+    );
+  });
+});
+
+Deno.test("pta align refuses representations by other tokenizers", async () => {
+  await withModels(async (root, args) => {
+    const swapped = args.map((arg) =>
+      arg === `${root}/source/representations`
+        ? `${root}/target/representations`
+        : arg
+    );
+    await assert.rejects(
+      call(align, [...swapped, "--out", `${root}/aligned`]),
+      /Cannot align the source's representations .*target.* another tokenizer/,
     );
   });
 });

@@ -6,6 +6,7 @@ import { integer, string } from "@optique/core/valueparser";
 import { openScorer, resolveModel } from "#/models/mod.ts";
 import {
   datasets,
+  hashInput,
   type Manifest,
   readManifest,
   readRows,
@@ -21,7 +22,8 @@ import {
 } from "#/stages/command.ts";
 import { batchTokensFlag, modelFlags } from "#/stages/model_flags.ts";
 import { Progress } from "#/stages/progress.ts";
-import { loadTokenizer } from "#/tokenizers/mod.ts";
+import { tokenizerFiles } from "#/stages/tokenizer_files.ts";
+import { loadTokenizer, type Tokenizer } from "#/tokenizers/mod.ts";
 import { represent } from "./represent.ts";
 import { parseShard, shardRange, take } from "./shard.ts";
 
@@ -75,6 +77,7 @@ async function run(flags: Flags): Promise<Report> {
   const shard = parseShard(flags.shard);
   const directory = await resolveModel(flags.model);
   const from = await readManifest(text);
+  const tokenizer = await loadTokenizer(directory);
   const names = Object.keys(from.splits);
   const { manifest, skipped } = await writeDataset(
     {
@@ -84,8 +87,9 @@ async function run(flags: Flags): Promise<Report> {
       inputs: { model: directory, text },
       schema: datasets.representations,
       ...(names.length > 1 && { splits: names }),
+      metadata: { tokenizer: await hashInput(tokenizerFiles(directory)) },
     },
-    (resume) => produce(resume, directory, from, shard, flags),
+    (resume) => produce(resume, { directory, tokenizer }, from, shard, flags),
     (row) => row.inputIds.length,
   );
   return report(out, manifest, skipped);
@@ -93,7 +97,7 @@ async function run(flags: Flags): Promise<Report> {
 
 async function* produce(
   { split, rows: done }: Resume,
-  directory: string,
+  { directory, tokenizer }: { directory: string; tokenizer: Tokenizer },
   from: Manifest,
   shard: { index: number; count: number },
   flags: Flags,
@@ -101,7 +105,6 @@ async function* produce(
   const { start, end } = shardRange(from.splits[split]!, shard);
   const left = end - start - done;
   if (left === 0) return;
-  const tokenizer = await loadTokenizer(directory);
   const scorer = await openScorer(directory, flags);
   const rows = readRows(flags.text, datasets.text, {
     split,

@@ -63,6 +63,22 @@ Deno.test("pta split writes every document once, whole, in train or validation",
     assert.ok(tokens > 0 && splits.train! > 0);
   }));
 
+Deno.test("pta split takes a pattern with the rights of its task", () =>
+  withText(async (text, out) => {
+    const args = ["run", "-q", "-P=pta", "stages/split/main.ts", "split"];
+    const flags = ["--target", target!, "--out", out, "--json"];
+    const pattern = text.replace("a.jsonl", "*.jsonl");
+    const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: [...args, ...flags, "--text", pattern],
+      cwd: new URL("../../", import.meta.url),
+    }).output();
+    assert.equal(code, 0, new TextDecoder().decode(stderr));
+    const { train, validation } = JSON.parse(
+      new TextDecoder().decode(stdout),
+    );
+    assert.equal(train.documents + validation.documents, TEXTS.length);
+  }));
+
 Deno.test("pta split gives the same blocks with workers", () =>
   withText(async (text, out) => {
     await split(text, out);

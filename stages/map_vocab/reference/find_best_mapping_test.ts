@@ -30,8 +30,6 @@ Deno.test("findBestMapping() rejects an empty target", () => {
 });
 
 interface Case {
-  tokenizer: "gpt2" | "qwen3";
-  id: number;
   token: string;
   mapped_key: string;
   best: string;
@@ -53,12 +51,7 @@ Deno.test({
   async fn() {
     const { tokens } = await loadTokenizer(await realTokenizer("llama2"));
     const find = findBestMapping({ tokens, marker: "▁" });
-    const sources = {
-      gpt2: await loadTokenizer(await realTokenizer("gpt2")),
-      qwen3: await loadTokenizer(await realTokenizer("qwen3")),
-    };
-    for (const { tokenizer, id, token, ...expected } of cases!) {
-      assert.equal(sources[tokenizer].tokens[id], token);
+    for (const { token, ...expected } of cases!) {
       const { spelling, ids, distance } = find(token, "Ġ");
       const spellings = ids.map((id) => tokens[id]!);
       assert.deepEqual(

@@ -1,4 +1,4 @@
-import { bfloat16 } from "./bfloat16.ts";
+import { bfloat16 } from "#/stages/bfloat16.ts";
 import { asPublished, type ReferenceDefects } from "./reference_defects.ts";
 import { type AlignedStep, type Candidate, softmax } from "./step_logits.ts";
 

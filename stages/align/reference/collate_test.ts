@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { assertAllClose } from "#/tests/allclose.ts";
-import { bfloat16 } from "./bfloat16.ts";
+import { bfloat16 } from "#/stages/bfloat16.ts";
 import { collate } from "./collate.ts";
 import { asPublished, type ReferenceDefect } from "./reference_defects.ts";
 import { fusedMultiplyAdd } from "./fused_multiply_add.ts";

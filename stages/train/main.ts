@@ -89,7 +89,8 @@ const learning = object("Learning", {
   ),
   lossOn: withDefault(
     option("--loss-on", namesOf({ auto: 0, ...lossHomes }), {
-      description: message`Where the loss is computed; auto is the graph`,
+      description:
+        message`Where the loss is computed; auto is the training graph`,
     }),
     trainDefaults.lossOn,
   ),
@@ -102,7 +103,7 @@ const learning = object("Learning", {
   teachers: list(
     option("--teachers", string({ metavar: "NAME,NAME" }), {
       description:
-        message`Who teaches, of target and the sources (default: all)`,
+        message`Who teaches: target, and sources as pack names them (default: all)`,
     }),
     0,
   ),
@@ -152,6 +153,10 @@ const optimizing = object("Optimization", {
     }),
     trainDefaults.maxGradNorm,
   ),
+  epsilon: withDefault(
+    option("--epsilon", number, { description: message`AdamW's ε` }),
+    trainDefaults.epsilon,
+  ),
   warmupRatio: withDefault(
     option("--warmup-ratio", number, {
       description: message`Share of the updates that warm up`,
@@ -172,7 +177,7 @@ const optimizing = object("Optimization", {
   ),
 });
 
-const keeping = object("Logging and saving", {
+const keeping = object("Logging, saving, computing", {
   logEvery: withDefault(
     option("--log-every", whole, {
       description: message`Updates between two lines of metrics`,
@@ -200,6 +205,12 @@ const keeping = object("Logging and saving", {
       description: message`Type of the trained weights on disk`,
     }),
     trainDefaults.dtype,
+  ),
+  recompute: withDefault(
+    option("--recompute", {
+      description: message`Less memory, more time: go block by block`,
+    }),
+    trainDefaults.recompute,
   ),
   threads: optional(option("--threads", whole, {
     description: message`Threads (default: one a core)`,
@@ -237,7 +248,9 @@ async function trainModel(flags: Flags): Promise<Report> {
     ? await read(flags.validation, "validation")
     : undefined;
 
-  const teachers = flags.teachers.flatMap((names) => names.split(","));
+  const teachers = flags.teachers.flatMap((names) =>
+    names.split(",").map((name) => name.trim())
+  );
   const plan = {
     ...flags,
     ...{ model, data, validation },

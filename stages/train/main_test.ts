@@ -36,6 +36,7 @@ Deno.test("pta train goes on from a trained model, and does nothing twice", asyn
   const args = [
     ...["train", "--model", at("made"), "--data", at("train.txt")],
     ...["--out", at("more"), "--epochs", "0.5", "--threads", "1", "--resume"],
+    ...["--recompute", "--epsilon", "1e-6"],
   ];
   const { lines: [first] } = await call(command, args);
   assert.ok((first as { steps: number }).steps >= 1);

@@ -13,8 +13,17 @@ export interface TrainOptions {
   fusion: FusionName;
   /** The distance to the fused distribution. Defaults to `cross-entropy`. */
   loss: LossName;
-  /** Where the loss is computed. Defaults to `auto`, the training graph. */
+  /**
+   * Where the loss is computed: in the training graph, or by a kernel, which
+   * has to move the logits to the GPU. Defaults to `auto`, the graph.
+   */
   lossOn: LossHome | "auto";
+  /**
+   * Go through the model block by block and compute a block's activations again
+   * where its gradient needs them: less memory, more time, results that differ in
+   * the last bits at most. Defaults to false.
+   */
+  recompute: boolean;
   /** Temperature of both sides of the distance. Defaults to 1. */
   temperature: number;
   /**
@@ -68,6 +77,7 @@ export const trainDefaults: TrainOptions = {
   fusion: "min-ce",
   loss: "cross-entropy",
   lossOn: "auto",
+  recompute: false,
   temperature: 1,
   teachers: undefined,
   steps: undefined,
@@ -99,6 +109,7 @@ export const trainDefaults: TrainOptions = {
  */
 export function checkOptions(options: TrainOptions): void {
   const isWhole = (value: number) => Number.isSafeInteger(value) && value >= 1;
+  const isCount = (value: number) => value === 0 || isWhole(value);
   const isShare = (value: number) => value >= 0 && value <= 1;
   const isPositive = (value: number) => value > 0 && value < Infinity;
   const rules: [keyof TrainOptions, string, (value: never) => boolean][] = [
@@ -117,6 +128,7 @@ export function checkOptions(options: TrainOptions): void {
     ["learningRate", "a positive number", isPositive],
     ["beta1", "0 to less than 1", (beta: number) => isShare(beta) && beta < 1],
     ["beta2", "0 to less than 1", (beta: number) => isShare(beta) && beta < 1],
+    ["epsilon", "a positive number", isPositive],
     ["weightDecay", "0 or more", (decay: number) => decay >= 0],
     ["maxGradNorm", "a positive number", (norm: number) => norm > 0],
     ["warmupRatio", "0 to 1", isShare],
@@ -126,13 +138,23 @@ export function checkOptions(options: TrainOptions): void {
       (name) => name in schedules,
     ],
     ["logEvery", "1 or more", isWhole],
+    ["evalEvery", "0 or more", isCount],
+    ["saveEvery", "0 or more", isCount],
     ["keep", "1 or more", isWhole],
   ];
-  if (options.steps !== undefined) rules.push(["steps", "1 or more", isWhole]);
+  for (const name of ["steps", "threads"] as const) {
+    if (options[name] !== undefined) rules.push([name, "1 or more", isWhole]);
+  }
   for (const [name, expected, holds] of rules) {
     if (holds(options[name] as never)) continue;
     throw new RangeError(
       `Cannot train: ${name} is ${options[name]}, expected ${expected}`,
+    );
+  }
+  if (options.recompute && options.lossOn === "webgpu") {
+    throw new RangeError(
+      "Cannot train: lossOn is webgpu and recompute is set, expected the loss " +
+        "in the graph, or no recompute",
     );
   }
 }

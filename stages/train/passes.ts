@@ -1,27 +1,35 @@
 import { requestDevice } from "#/kernels/device.ts";
-import { losses, type LossName, temperTeacher } from "#/kernels/losses/mod.ts";
-import { trainingModel, type Weight } from "#/models/mod.ts";
+import { losses, type LossName } from "#/kernels/losses/mod.ts";
+import {
+  type BlockwiseOptions,
+  type BlockwiseTraining,
+  openBlockwise,
+  trainingModel,
+} from "#/models/mod.ts";
 import {
   createSession,
   type Session,
   type SessionOptions,
   type Tensor,
 } from "#/onnx/mod.ts";
-import type { Batch, FusedBatch } from "#/stages/train/batches.ts";
-
-/** Weights or their gradients by name, in one order. */
-export type Arrays = ReadonlyMap<string, Weight>;
+import type { Batch } from "#/stages/train/batches.ts";
+import {
+  type Arrays,
+  type FeedOptions,
+  fusedFeeds,
+  gradientFetches,
+  labelFeeds,
+  lossRows,
+  tokenFeeds,
+  weightFeeds,
+} from "#/stages/train/feeds.ts";
 
 /** How a {@linkcode Pass} computes. */
-export interface PassOptions {
+export interface PassOptions extends FeedOptions {
   /** The distance to the fused distribution. */
   loss: LossName;
-  /** Its temperature. */
-  temperature: number;
-  /** Top-k of the fused distribution; 0 where rows learn from labels alone. */
-  topK: number;
-  /** Width of the model's logits. */
-  vocabSize: number;
+  /** Go block by block and recompute what is inside one; with the graph only. */
+  recompute?: boolean;
   /** Threads of onnxruntime. */
   threads?: number | undefined;
 }
@@ -71,30 +79,44 @@ async function openGraphPass(
   weights: Arrays,
   options: PassOptions,
 ): Promise<Pass> {
-  const { topK, loss, temperature } = options;
-  const { bytes, weightNames } = trainingModel(config, weights, {
-    ...topK > 0 && { distillation: { topK, loss, temperature } },
-  });
-  const session = await createSession(bytes, sessionOptions(options));
+  const { topK, recompute } = options;
+  const open = recompute ? openBlockwise : openWhole;
+  const graph = await open(config, weights, graphOptions(options));
   return {
-    weightNames,
+    weightNames: graph.weightNames,
     async run(batch, weights, gradients) {
-      const outputs = await session.run({
+      const outputs = await graph.run({
         ...weightFeeds(weights),
         ...tokenFeeds(batch),
         ...labelFeeds(batch),
         ...topK > 0 && fusedFeeds(batch, options),
-      }, {
-        ...gradientFetches(gradients),
-        cross_entropy: scalar(),
-        ...topK > 0 && { distance: scalar() },
-      });
+      }, gradientFetches(gradients));
       return {
         crossEntropy: Number(outputs.cross_entropy!.data[0]),
         distance: Number(outputs.distance?.data[0] ?? 0),
       };
     },
-    [Symbol.asyncDispose]: () => session.close(),
+    [Symbol.asyncDispose]: () => graph.close(),
+  };
+}
+
+/** As {@linkcode openBlockwise}, in one piece. */
+async function openWhole(
+  config: Record<string, unknown>,
+  weights: Arrays,
+  options: BlockwiseOptions,
+): Promise<Pick<BlockwiseTraining, "weightNames" | "run" | "close">> {
+  const { bytes, weightNames } = trainingModel(config, weights, options);
+  const session = await createSession(bytes, options);
+  return {
+    weightNames,
+    run: (feeds, fetches) =>
+      session.run(feeds, {
+        ...fetches,
+        cross_entropy: scalar(),
+        ...options.distillation && { distance: scalar() },
+      }),
+    close: () => session.close(),
   };
 }
 
@@ -189,111 +211,22 @@ export async function openScoring(
   };
 }
 
+function graphOptions(options: PassOptions): BlockwiseOptions {
+  const { topK, loss, temperature } = options;
+  return {
+    ...sessionOptions(options),
+    ...topK > 0 && { distillation: { topK, loss, temperature } },
+  };
+}
+
 function sessionOptions(
   { threads }: Pick<PassOptions, "threads">,
 ): SessionOptions {
   return { device: "cpu", ...threads && { threads } };
 }
 
-function weightFeeds(weights: Arrays): Record<string, Tensor> {
-  return Object.fromEntries(Array.from(weights, ([name, { shape, data }]) => [
-    name,
-    { type: "float32", dims: shape, data },
-  ]));
-}
-
-function gradientFetches(gradients: Arrays): Record<string, Tensor> {
-  return Object.fromEntries(Array.from(gradients, ([name, { shape, data }]) => [
-    `grad.${name}`,
-    { type: "float32", dims: shape, data },
-  ]));
-}
-
 function scalar(): Tensor {
   return { type: "float32", dims: [], data: new Float32Array(1) };
-}
-
-function tokenFeeds(batch: Batch): Record<string, Tensor> {
-  const dims = [batch.batch, batch.length];
-  return {
-    input_ids: int64(batch.inputIds, dims),
-    position: int64(batch.position, dims),
-    document: int64(batch.document, dims),
-  };
-}
-
-function labelFeeds(batch: Batch): Record<string, Tensor> {
-  const dims = [batch.batch, batch.length];
-  return {
-    labels: int64(batch.labels, dims),
-    ce_weight: { type: "float32", dims, data: batch.labelWeight },
-  };
-}
-
-function fusedFeeds(
-  batch: Batch,
-  { vocabSize, temperature }: PassOptions,
-): Record<string, Tensor> {
-  const { topK, ids, weight } = batch.fused!;
-  const dims = [batch.batch, batch.length];
-  const tempered = temperTeacher(
-    teacherOf(batch.fused!, vocabSize),
-    temperature,
-  );
-  return {
-    fused_ids: int64(ids.map((id) => Math.max(0, id)), [...dims, topK]),
-    fused_probs: {
-      type: "float32",
-      dims: [...dims, topK],
-      data: tempered.fusedProbs,
-    },
-    fused_residual: {
-      type: "float32",
-      dims,
-      data: tempered.fusedResidual,
-    },
-    fused_weight: { type: "float32", dims, data: weight },
-  };
-}
-
-/** The batch as the kernels take it. */
-function lossRows(batch: Batch, logits: Float32Array, options: PassOptions) {
-  const rows = batch.batch * batch.length;
-  const { topK } = options;
-  const fused = topK > 0 ? batch.fused! : {
-    topK: 0,
-    ids: new Int32Array(0),
-    probs: new Float32Array(0),
-    residual: new Float32Array(rows),
-    weight: new Float32Array(rows),
-  };
-  return {
-    logits: logits as Float32Array<ArrayBuffer>,
-    labels: batch.labels,
-    labelWeight: batch.labelWeight,
-    fusedWeight: fused.weight,
-    ...teacherOf(fused, options.vocabSize),
-  };
-}
-
-function teacherOf(fused: FusedBatch, vocabSize: number) {
-  return {
-    fusedIds: fused.ids,
-    fusedProbs: fused.probs,
-    fusedResidual: fused.residual,
-    vocabSize,
-    topK: fused.topK,
-  };
-}
-
-/** Integers as int64: two words each, as BigInt would take far longer. */
-function int64(values: Int32Array, dims: readonly number[]): Tensor {
-  const words = new Int32Array(values.length * 2);
-  for (let i = 0; i < values.length; i++) {
-    words[2 * i] = values[i]!;
-    words[2 * i + 1] = values[i]! >> 31;
-  }
-  return { type: "int64", dims, data: new BigInt64Array(words.buffer) };
 }
 
 function dot(weights: Float32Array, values: Float32Array): number {

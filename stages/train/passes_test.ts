@@ -3,8 +3,8 @@ import { losses, type LossName } from "#/kernels/losses/mod.ts";
 import { initialWeights, trainingModel } from "#/models/mod.ts";
 import { createSession, type Tensor } from "#/onnx/mod.ts";
 import type { Batch } from "#/stages/train/batches.ts";
+import type { Arrays } from "#/stages/train/feeds.ts";
 import {
-  type Arrays,
   type LossHome,
   lossHomes,
   type PassOptions,
@@ -22,7 +22,7 @@ const config = {
   intermediate_size: 24,
   num_attention_heads: 2,
   num_key_value_heads: 2,
-  num_hidden_layers: 1,
+  num_hidden_layers: 2,
   vocab_size: vocabSize,
   max_position_embeddings: 32,
   rms_norm_eps: 1e-5,
@@ -45,6 +45,23 @@ for (const { loss, temperature } of cases) {
     // f32 logits and sums; the weights sum to less than 1.
     const tolerance = { rtol: 1e-5, atol: 1e-5 };
     assertAllClose(Object.values(values), expected, tolerance);
+  });
+
+  Deno.test(`graph pass agrees with itself recomputing (${title})`, async () => {
+    const batch = exampleBatch();
+    const whole = await runHome("graph", loss, temperature, batch);
+    const parts = await runHome("graph", loss, temperature, batch, {
+      recompute: true,
+    });
+    const tolerance = { rtol: 1e-5, atol: 1e-6 }; // the same f32 operations
+    assertAllClose(
+      Object.values(parts.values),
+      Object.values(whole.values),
+      tolerance,
+    );
+    for (const [name, { data }] of whole.gradients) {
+      assertAllClose(parts.gradients.get(name)!.data, data, tolerance);
+    }
   });
 
   Deno.test({

@@ -17,7 +17,10 @@ export interface StepPlan {
   topK: number;
   /** Where the loss is computed. */
   lossOn: LossHome;
-  /** All that decides the numbers; a run resumes only as what it was. */
+  /**
+   * All that decides the numbers, but for their last bits; a run resumes only as
+   * what it was.
+   */
   identity: Record<string, unknown>;
 }
 
@@ -45,7 +48,7 @@ export async function planSteps(
   const totalRows = options.steps
     ? options.steps * perStep
     : Math.ceil(options.epochs * data.rows);
-  // Without a real GPU the graph is faster, and with one it runs there as well.
+  // The graph needs no device, and without a real GPU it is faster, too.
   const lossOn = options.lossOn === "auto" ? "graph" : options.lossOn;
   const topKs = teachers.map((name) => data.teachers[name]!);
   return {

@@ -90,7 +90,8 @@ export interface TrainMetrics {
  * The model lives in a worker; here the next update's rows are read and fused
  * while it works. Metrics, checkpoints and at the end the model are written to
  * `out`. Equal plans give equal bits at a fixed number of threads, interrupted
- * and resumed or not.
+ * and resumed or not. A run may be resumed with other `threads` or `recompute`,
+ * which change the last bits only.
  *
  * @example A hundred updates on a text file
  * ```ts
@@ -249,14 +250,14 @@ function trainerSetup(
   { topK, lossOn }: StepPlan,
   last: SavedState | undefined,
 ): TrainerSetup {
-  const { loss, temperature, threads, seed } = options;
+  const { loss, temperature, recompute, threads, seed } = options;
   const { beta1, beta2, epsilon, weightDecay, maxGradNorm } = options;
   return {
     config: model.config,
     weights: last?.directory ?? model.weights,
     optimizer: last?.directory,
     vocabSize: model.vocabSize,
-    ...{ loss, lossOn, temperature, topK, threads, seed },
+    ...{ loss, lossOn, temperature, topK, recompute, threads, seed },
     ...{ beta1, beta2, epsilon, weightDecay, maxGradNorm },
   };
 }

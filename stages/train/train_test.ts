@@ -115,6 +115,47 @@ Deno.test("train() resumes after SIGKILL with the same losses", async () => {
   assert.deepEqual(await weightBytes(killed), await weightBytes(whole));
 });
 
+Deno.test("train() recomputing gives the same losses and weights", async () => {
+  const [whole, parts] = [fresh(), fresh()];
+  const plan = { ...common, accumulate: 2, steps: 5 };
+  const expected = await run({ ...plan, out: whole });
+  const actual = await run({ ...plan, out: parts, recompute: true });
+  // The tied embedding's gradient is summed in another order, over five updates.
+  const tolerance = { rtol: 1e-5, atol: 0 };
+  assertAllClose(lossesOf(actual), lossesOf(expected), tolerance);
+  assertAllClose(normsOf(actual), normsOf(expected), tolerance);
+  const weights = await weightBytes(whole);
+  for (const [i, actual] of (await weightBytes(parts)).entries()) {
+    // Where a gradient is about 0, AdamW's update has any size up to the rate.
+    assertAllClose(actual, weights[i]!, { rtol: 1e-4, atol: 1e-4 });
+  }
+});
+
+Deno.test("train() recomputing gives the same bits, resumed or not", async () => {
+  const [whole, cut] = [fresh(), fresh()];
+  const plan = { ...common, steps: 6, saveEvery: 3, recompute: true };
+  const expected = await run({ ...plan, out: whole });
+  for await (const { step } of train({ ...plan, out: cut })) {
+    if (step === 4) break;
+  }
+  const rest = await run({ ...plan, out: cut, resume: true });
+  assert.deepEqual(lossesOf(rest), lossesOf(expected.slice(3)));
+  assert.deepEqual(await weightBytes(cut), await weightBytes(whole));
+});
+
+Deno.test("train() may be resumed with recompute, where memory ran out", async () => {
+  const [whole, cut] = [fresh(), fresh()];
+  const plan = { ...common, steps: 6, saveEvery: 3 };
+  const expected = await run({ ...plan, out: whole });
+  for await (const { step } of train({ ...plan, out: cut })) {
+    if (step === 4) break;
+  }
+  const rest = await run({ ...plan, out: cut, resume: true, recompute: true });
+  assert.equal(rest[0]!.step, 4);
+  const tolerance = { rtol: 1e-5, atol: 0 }; // as above
+  assertAllClose(lossesOf(rest), lossesOf(expected.slice(3)), tolerance);
+});
+
 Deno.test("train() refuses to resume what was another run", async () => {
   const out = fresh();
   await run({ ...common, out, steps: 2 });
@@ -178,6 +219,13 @@ Deno.test("train() says what does not fit", async () => {
     [{ teachers: ["b"] }, /Cannot learn from teacher b: .* has no teachers/],
     [{ lmWeight: 1.5 }, /lmWeight is 1.5, expected 0 to 1/],
     [{ steps: 0 }, /steps is 0, expected 1 or more/],
+    [{ epsilon: 0 }, /epsilon is 0, expected a positive number/],
+    [{ saveEvery: -1 }, /saveEvery is -1, expected 0 or more/],
+    [{ threads: 0.5 }, /threads is 0.5, expected 1 or more/],
+    [
+      { recompute: true, lossOn: "webgpu" },
+      /lossOn is webgpu and recompute is set, expected the loss in the graph/,
+    ],
   ];
   for (const [change, message] of cases) {
     await assert.rejects(run({ ...common, ...change }), message);

@@ -11,8 +11,8 @@ import type { StorageDtype } from "#/models/dtypes.ts";
 import { writeSafetensors } from "#/models/write_safetensors.ts";
 import { initialWeights } from "#/models/initial_weights.ts";
 import type { Batch } from "#/stages/train/batches.ts";
+import type { Arrays } from "#/stages/train/feeds.ts";
 import {
-  type Arrays,
   type LossHome,
   lossHomes,
   openScoring,

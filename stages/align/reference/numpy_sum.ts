@@ -2,6 +2,7 @@
 const BLOCK = 128;
 /** Partial sums that numpy keeps side by side. */
 const LANES = 8;
+const lanes = new Float64Array(LANES);
 
 /**
  * Sum numbers in numpy's order, which is pairwise: rounding decides which sweep
@@ -24,14 +25,15 @@ export function numpySum(
     const middle = first + half - half % LANES;
     return numpySum(values, first, middle) + numpySum(values, middle, end);
   }
-  const r = Array.from({ length: LANES }, (_, k) => values[first + k]!);
   const whole = first + n - n % LANES;
+  const r = lanes;
+  for (let k = 0; k < LANES; k++) r[k] = values[first + k]!;
   for (let i = first + LANES; i < whole; i += LANES) {
     for (let k = 0; k < LANES; k++) r[k]! += values[i + k]!;
   }
-  const lanes = ((r[0]! + r[1]!) + (r[2]! + r[3]!)) +
+  const sum = ((r[0]! + r[1]!) + (r[2]! + r[3]!)) +
     ((r[4]! + r[5]!) + (r[6]! + r[7]!));
-  return plainSum(lanes, values, whole, end);
+  return plainSum(sum, values, whole, end);
 }
 
 function plainSum(

@@ -95,9 +95,9 @@ function sweep(
   for (; iterations < maxIterations; iterations++) {
     const sums = plan.rowSums();
     const moved = errors(sums, defects["stop-rule"] ? before : a);
+    const most = moved.reduce((most, each) => Math.max(most, each), 0);
     // A sum that is not a number ends the loop, as in Python.
-    if (!moved.every((e) => !Number.isNaN(e))) break;
-    if (Math.max(...moved) <= threshold) break;
+    if (!(most > threshold)) break;
     before = plan.scaleRows(sums);
     plan.scaleColumns();
   }

@@ -48,7 +48,13 @@ export class PrimalPlan implements ScaledPlan {
     lambda: number,
     settings: PlanSettings,
   ) {
-    const p = Float64Array.from(cost, (c) => numpyExp(-lambda * c));
+    // Costs are few integers.
+    const known = new Map<number, number>();
+    const p = Float64Array.from(cost, (c) => {
+      const value = known.get(c) ?? numpyExp(-lambda * c);
+      known.set(c, value);
+      return value;
+    });
     const total = numpySum(p);
     this.#p = p.map((value) => value / total);
     this.#settings = settings;

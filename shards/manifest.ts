@@ -51,7 +51,9 @@ export async function readManifest(directory: string): Promise<Manifest> {
     const why = existsSync(join(directory, "partial.json"))
       ? "it is not complete: the run that makes it has not ended, start it again to go on"
       : existsSync(directory)
-      ? "it is not complete: there is no manifest.json"
+      ? Deno.statSync(directory).isDirectory
+        ? "it is not complete: there is no manifest.json"
+        : "it is a file, expected the directory that a stage has written"
       : "no such directory";
     throw new Error(`Cannot read dataset ${directory}: ${why}`);
   }

@@ -9,6 +9,7 @@ import {
   type DatasetSchema,
   openRandomAccess,
   type PackedRow,
+  readManifest,
   readRows,
   type TextRow,
   type VocabMappingRow,
@@ -255,6 +256,14 @@ Deno.test("readRows() names the column that is missing or of another type", () =
         "List<Int32>, expected List<Float32>",
     });
   }));
+
+Deno.test("readManifest() says that a file is none", async () => {
+  const file = new URL(import.meta.url).pathname;
+  await assert.rejects(readManifest(file), {
+    message: `Cannot read dataset ${file}: it is a file, expected the ` +
+      "directory that a stage has written",
+  });
+});
 
 Deno.test("readRows() throws if the dataset is not complete", () =>
   inTemporaryDirectory(async (directory) => {

@@ -158,6 +158,7 @@ function completeDataset(out: string, wanted: Identity): Manifest | undefined {
 /**
  * Takes the directory for this run: creates it, remembers what is being
  * written, and locks out a second process. The lock ends with the process.
+ * What another plan began is no obstacle while it has no complete shard.
  */
 function claim(out: string, identity: Identity): Disposable {
   const path = join(out, "partial.json");
@@ -167,17 +168,34 @@ function claim(out: string, identity: Identity): Disposable {
     );
   }
   attempt(`dataset ${out}`, () => Deno.mkdirSync(out, { recursive: true }));
-  if (existsSync(path)) {
-    const found = parseManifest(path, Deno.readTextFileSync(path));
-    refuseOther(out, "an unfinished dataset", found, identity);
-  } else {
+  if (!existsSync(path)) {
     refuseForeignShards(out);
     writeJson(path, identity);
   }
   const file = attempt(path, () => Deno.openSync(path, { write: true }));
-  if (file.tryLockSync(true)) return file;
-  file.close();
-  throw new Error(`Cannot write dataset ${out}: another process is writing it`);
+  if (!file.tryLockSync(true)) {
+    file.close();
+    throw new Error(
+      `Cannot write dataset ${out}: another process is writing it`,
+    );
+  }
+  const found = parseManifest(path, Deno.readTextFileSync(path));
+  if (differences(found, identity).length === 0) return file;
+  using _lock = file;
+  if (hasShards(out)) {
+    refuseOther(out, "an unfinished dataset", found, identity);
+  }
+  attempt(path, () => Deno.removeSync(path));
+  return claim(out, identity);
+}
+
+/** Whether a directory, or that of a split in it, holds a complete shard. */
+function hasShards(directory: string): boolean {
+  return Array.from(Deno.readDirSync(directory)).some((entry) =>
+    entry.isDirectory
+      ? hasShards(join(directory, entry.name))
+      : parseShardName(entry.name) !== undefined
+  );
 }
 
 function refuseOther(

@@ -299,6 +299,22 @@ Deno.test("writeDataset() refuses to mix runs", () =>
     );
   }));
 
+Deno.test("writeDataset() takes over what another plan began in vain", () =>
+  inTemporaryDirectory(async (out) => {
+    const splits = ["train", "validation"];
+    const other = planFor(out, { options: { topK: 4 }, splits });
+    await assert.rejects(writeDataset(other, function* () {
+      yield* rows.slice(0, 3);
+      throw new Error("out of power");
+    }));
+    const { manifest } = await writeDataset(
+      planFor(out, { splits }),
+      () => rows,
+    );
+    assert.equal(manifest.options.topK, 3);
+    assert.ok(!namesIn(out).includes("partial.json"));
+  }));
+
 Deno.test("writeDataset() names the file it cannot write", () =>
   inTemporaryDirectory(async (directory) => {
     const file = join(directory, "file");

@@ -148,6 +148,12 @@ function checked(
         `expected none`,
     );
   }
+  if (!Array.isArray(added ?? [])) {
+    throw new TypeError(
+      `Cannot load tokenizer ${file}: added_tokens is ` +
+        `${JSON.stringify(added)}, expected a list`,
+    );
+  }
   const part = (name: string) => (content[name] ?? null) as Component | null;
   const json: TokenizerJson = {
     added_tokens: (added ?? []) as AddedToken[],

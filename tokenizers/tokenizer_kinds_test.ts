@@ -254,6 +254,11 @@ for (
       { model: { type: "WordLevel", vocab: { a: 0 } } },
       /tokenizer\.json: its model type is WordLevel, expected one of BPE/,
     ],
+    [
+      "has added tokens that are no list",
+      { model: { type: "BPE", vocab: { a: 0 }, merges: [] }, added_tokens: 5 },
+      /tokenizer\.json: added_tokens is 5, expected a list/,
+    ],
     ["has no merges", { model: { type: "BPE", vocab: { a: 0 } } }, TypeError],
     [
       "has an impossible id",

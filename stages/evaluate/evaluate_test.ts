@@ -157,6 +157,16 @@ Deno.test("evaluateChoices() takes the most likely choice, per byte for acc_norm
   }
 });
 
+Deno.test("readQuestions() refuses a file without questions", () =>
+  inTemporaryDirectory(async (directory) => {
+    const file = `${directory}/none.jsonl`;
+    await Deno.writeTextFile(file, "\n \n");
+    await assert.rejects(Array.fromAsync(readQuestions([file])), {
+      message:
+        `Cannot read ${file}: it is empty, expected a question on every line`,
+    });
+  }));
+
 Deno.test("readQuestions() names file and line of what it cannot read", async () => {
   const file = await Deno.makeTempFile({ suffix: ".jsonl" });
   const good = { context: "a", choices: ["b", "c"], label: 1 };

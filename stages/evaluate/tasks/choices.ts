@@ -90,13 +90,19 @@ export async function evaluateChoices(
  *
  * @param paths `.jsonl` files.
  * @returns The questions; empty lines are skipped.
- * @throws {SyntaxError} If a line is not such an object, naming file and line.
+ * @throws {SyntaxError} If a line is not such an object, naming file and line, or
+ * there is none.
  */
 export async function* readQuestions(
   paths: readonly string[],
 ): AsyncGenerator<Question> {
   for (const file of paths) {
     const lines = (await readText(file)).split("\n");
+    if (lines.every((line) => line.trim() === "")) {
+      throw new SyntaxError(
+        `Cannot read ${file}: it is empty, expected a question on every line`,
+      );
+    }
     for (const [i, line] of lines.entries()) {
       if (line.trim() !== "") yield parseQuestion(file, i + 1, line);
     }

@@ -1,6 +1,6 @@
 import { merge, object, or } from "@optique/core/constructs";
 import { runParser } from "@optique/core/facade";
-import { message, text } from "@optique/core/message";
+import { message, optionNames, text } from "@optique/core/message";
 import { map, multiple, withDefault } from "@optique/core/modifiers";
 import type { Parser } from "@optique/core/parser";
 import { command, option } from "@optique/core/primitives";
@@ -96,7 +96,11 @@ export function list<T>(
   flag: Parser<"sync", T, unknown>,
   min = 1,
 ): Parser<"sync", readonly T[], readonly unknown[]> {
-  return multiple(flag, { min });
+  const names = flag.usage.flatMap((term) =>
+    term.type === "option" ? term.names : []
+  );
+  const tooFew = message`Missing option ${optionNames(names)}.`;
+  return multiple(flag, { min, errors: { tooFew } });
 }
 
 /**
@@ -173,8 +177,10 @@ export function anyOf(commands: readonly Command[]): Command {
 
 function describe(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  const cause = error.cause instanceof Error ? `: ${error.cause.message}` : "";
-  return error.message + cause;
+  const cause = error.cause instanceof Error ? error.cause.message : "";
+  return cause === "" || error.message.includes(cause)
+    ? error.message
+    : `${error.message}: ${cause}`;
 }
 
 /** Repeats the flag before every further value that follows it. */

@@ -18,7 +18,7 @@ export class Progress implements Disposable {
     this.#unit = unit;
     this.#bar = new SingleBar({
       format: `${label} {bar} {percentage}% | {value}/{total} ${unit} | ` +
-        "{rate} | {eta_formatted} left {note}",
+        (total > 0 ? "{rate} | {eta_formatted} left {note}" : "nothing to do"),
       etaBuffer: 50,
       hideCursor: true,
       noTTYOutput: true,

@@ -141,6 +141,10 @@ const optimizing = object("Optimization", {
     option("--beta2", number, { description: message`AdamW's β2` }),
     trainDefaults.beta2,
   ),
+  epsilon: withDefault(
+    option("--epsilon", number, { description: message`AdamW's ε` }),
+    trainDefaults.epsilon,
+  ),
   weightDecay: withDefault(
     option("--weight-decay", number, {
       description: message`Decay of matrices that are no embeddings`,
@@ -152,10 +156,6 @@ const optimizing = object("Optimization", {
       description: message`Longer gradients are scaled to it`,
     }),
     trainDefaults.maxGradNorm,
-  ),
-  epsilon: withDefault(
-    option("--epsilon", number, { description: message`AdamW's ε` }),
-    trainDefaults.epsilon,
   ),
   warmupRatio: withDefault(
     option("--warmup-ratio", number, {

@@ -15,7 +15,7 @@ type Name = keyof typeof architectures;
 const curricula: Record<Name, { data: string[]; steps: number }> = {
   target: {
     data: ["novel/target-train", "speeches/target-train", "code/target-train"],
-    steps: 800,
+    steps: 600,
   },
   speeches: { data: ["speeches/source-train"], steps: 1600 },
   code: { data: ["code/source-train"], steps: 1600 },

@@ -7,12 +7,26 @@ import { capture } from "#/runs/demo/capture.ts";
 import { cast } from "#/runs/demo/cast.ts";
 import { filesOf, writeCorpus } from "#/runs/demo/corpus.ts";
 import { fused, plain, type Tuning } from "#/runs/demo/settings.ts";
-import { type Student, teach } from "#/runs/demo/student.ts";
+import { teach } from "#/runs/demo/student.ts";
 import { type Command, defineCommand, type Report } from "#/stages/command.ts";
 
-const LEARNING_RATES = [5e-4, 1e-3, 2e-3, 4e-3];
-const LM_WEIGHTS = [0.1, 0.3, 0.5];
+const METHOD = "optimal-transport";
+const LEARNING_RATES = [2.5e-4, 5e-4, 1e-3, 2e-3, 4e-3];
+const LM_WEIGHTS = [0.1, 0.5, 0.7];
+/** λ while the learning rate is chosen. */
+const FIRST_LM_WEIGHT = 0.3;
+/** None of the seeds that results are reported for. */
 const SEED = 100;
+
+/** What one trial gave, on validation text. */
+interface Trial extends Tuning {
+  /** `plain` or `fused`. */
+  student: string;
+  /** Bits per byte by domain, and their mean. */
+  scores: Record<string, number>;
+  /** What is chosen by. */
+  mean: number;
+}
 
 /** `pta run demo-settings`. */
 export const command: Command = defineCommand(
@@ -33,40 +47,52 @@ async function chooseSettings({ out }: { out: string }): Promise<Report> {
   const corpus = `${out}/corpus`;
   await writeCorpus(corpus);
   const texts = Object.values(filesOf(corpus, "fusion"));
-  const method = "optimal-transport";
-  const captured = await capture(cast, texts, [method], `${out}/capture`);
+  const captured = await capture(cast, texts, [METHOD], `${out}/capture`);
   const target = { model: cast.target, representations: captured.target };
   const validation = filesOf(corpus, "validation");
 
-  const trials: [string, Tuning, Student][] = LEARNING_RATES.flatMap(
-    (learningRate) => [
-      trial("plain", { learningRate, lmWeight: 1 }, plain),
-      ...LM_WEIGHTS.map((lmWeight) =>
-        trial(
-          "fused",
-          { learningRate, lmWeight },
-          (seed, tuning) => fused(captured, method, seed, tuning),
-        )
-      ),
-    ],
-  );
-  const lines = [];
-  for (const [name, tuning, student] of trials) {
-    const id = `${name}-${tuning.learningRate}-${tuning.lmWeight}`;
-    const scores = await teach(id, student, target, validation, out);
+  const trials: Trial[] = [];
+  const attempt = async (student: string, tuning: Tuning) => {
+    const { learningRate, lmWeight } = tuning;
+    const scores = await teach(
+      `${student}-${learningRate}-${lmWeight}`,
+      student === "plain"
+        ? plain(SEED, tuning)
+        : fused(captured, METHOD, SEED, tuning),
+      target,
+      validation,
+      out,
+    );
     const values = Object.values(scores);
     const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
-    lines.push({ student: name, ...tuning, ...scores, mean });
+    trials.push({ student, ...tuning, scores, mean });
+  };
+  for (const learningRate of LEARNING_RATES) {
+    await attempt("plain", { learningRate, lmWeight: 1 });
+    await attempt("fused", { learningRate, lmWeight: FIRST_LM_WEIGHT });
   }
-  const text = lines.map((line) => JSON.stringify(line)).join("\n");
-  await Deno.writeTextFile(`${out}/settings.jsonl`, text + "\n");
-  return { text, lines };
+  const { learningRate } = best(trials, "fused");
+  for (const lmWeight of LM_WEIGHTS) {
+    await attempt("fused", { learningRate, lmWeight });
+  }
+  const chosen = {
+    plain: best(trials, "plain"),
+    fused: best(trials, "fused"),
+  };
+  await Deno.writeTextFile(
+    `${out}/settings.json`,
+    JSON.stringify({ chosen, trials }, null, 2) + "\n",
+  );
+  return { text: trials.map(row).join("\n"), lines: [chosen, ...trials] };
 }
 
-function trial(
-  name: string,
-  tuning: Tuning,
-  student: (seed: number, tuning: Tuning) => Student,
-): [string, Tuning, Student] {
-  return [name, tuning, student(SEED, tuning)];
+function best(trials: readonly Trial[], student: string): Trial {
+  return trials.filter((trial) => trial.student === student)
+    .reduce((a, b) => a.mean <= b.mean ? a : b);
+}
+
+function row({ student, learningRate, lmWeight, scores, mean }: Trial): string {
+  const cells = Object.entries({ ...scores, mean })
+    .map(([name, value]) => `${name} ${value.toFixed(4)}`);
+  return [student, `lr ${learningRate}`, `λ ${lmWeight}`, ...cells].join("  ");
 }

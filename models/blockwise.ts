@@ -21,7 +21,7 @@ export interface BlockwiseOptions extends SessionOptions {
 }
 
 /** Tensors by name. */
-type Tensors = Readonly<Record<string, Tensor>>;
+export type Tensors = Readonly<Record<string, Tensor>>;
 
 /** A graph of one part of a model; blocks that are alike share a session. */
 interface Part {

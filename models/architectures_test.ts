@@ -152,6 +152,14 @@ Deno.test("a sliding window hides what lies further back", async () => {
   assert.deepEqual(after.slice(5 * V), before.slice(5 * V));
 });
 
+Deno.test("as many key heads as query heads where config.json has null", async () => {
+  const config = TINY_CONFIGS["mistral, sliding window"];
+  const each = { ...config, num_key_value_heads: 6 };
+  await using a = await openTiny({ ...config, num_key_value_heads: null });
+  await using b = await openTiny(each);
+  assert.deepEqual(await a.logits(ids, 14), await b.logits(ids, 14));
+});
+
 Deno.test("a window as long as the text is none", async () => {
   const config = TINY_CONFIGS["mistral, sliding window"];
   await using wide = await openTiny({ ...config, sliding_window: 14 });

@@ -41,7 +41,10 @@ function describeLlama(
 ): Description {
   const hiddenSize = config.size("hidden_size");
   const heads = config.size("num_attention_heads");
-  const kvHeads = config.size("num_key_value_heads", defaults.kvHeads ?? heads);
+  // Null is one for each query head, where absence may mean another number.
+  const kvHeads = config.fields.num_key_value_heads === null
+    ? heads
+    : config.size("num_key_value_heads", defaults.kvHeads ?? heads);
   const headDim = config.size("head_dim", Math.floor(hiddenSize / heads));
   const inner = config.size("intermediate_size");
   const vocabSize = config.size("vocab_size");

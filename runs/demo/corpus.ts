@@ -206,7 +206,8 @@ async function locate(folder: string): Promise<URL> {
   }
   throw new Error(
     `Cannot collect the demo's corpus: package ${name} is not in ` +
-      `node_modules, expected it there after "deno install"`,
+      `node_modules, expected it there after "deno install" in a checkout; a ` +
+      "compiled pta does not carry the corpus",
   );
 }
 

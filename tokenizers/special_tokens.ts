@@ -25,14 +25,15 @@ const USUAL = {
  *
  * A role is what tokenizer_config.json (else special_tokens_map.json) names,
  * `null` meaning none; where both are silent it is a special token of a usual
- * spelling. The unknown token may also be the model's.
+ * spelling, else the special token whose id generation_config.json or config.json
+ * gives. The unknown token may also be the model's.
  *
  * @param files The tokenizer's files.
  * @param tokens The token string of every id.
  * @returns The ids of the roles that there are.
  */
 export function specialRoles(
-  { json, config }: TokenizerFiles,
+  { json, config, model }: TokenizerFiles,
   tokens: readonly string[],
 ): SpecialRoles {
   const ids = new Map(tokens.map((token, id) => [token, id]));
@@ -44,8 +45,12 @@ export function specialRoles(
   const roles: SpecialRoles = {};
   for (const role of ["bos", "eos", "pad", "unk"] as const) {
     const usual = USUAL[role].find((spelling) => added.has(spelling));
+    // Of several, the first is what ends a text. Defaults of a class may be there.
+    const [modelId] = [model[`${role}_token_id`]].flat();
+    const ofModel = tokens[modelId as number] ?? "";
     const name = contentOf(config[`${role}_token`]) ??
       (isSilent ? usual : undefined) ??
+      (added.has(ofModel) ? ofModel : undefined) ??
       (role === "unk" ? unknownOf(json.model, tokens) : undefined);
     const id = name === undefined ? undefined : ids.get(name);
     if (id !== undefined) roles[role] = id;

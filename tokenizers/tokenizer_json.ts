@@ -43,6 +43,8 @@ export interface TokenizerFiles {
   json: TokenizerJson;
   /** tokenizer_config.json over special_tokens_map.json. */
   config: Record<string, unknown>;
+  /** generation_config.json over config.json, where `config` names no token. */
+  model: Record<string, unknown>;
 }
 
 const MODEL_TYPES = ["BPE", "Unigram", "WordPiece"] as const;
@@ -53,7 +55,8 @@ const MAX_ID = 2 ** 24;
  * Read a directory's tokenizer.json and tokenizer_config.json.
  *
  * @param directory A Hugging Face model directory.
- * @returns The files' content; only tokenizer.json must be there.
+ * @returns The files' content, and what the model's files say of special tokens
+ * where these do not; only tokenizer.json must be there.
  * @throws {Deno.errors.NotFound} If there is no tokenizer.json.
  * @throws {SyntaxError} If a file is not JSON.
  * @throws {TypeError} If the tokenizer is of a type that is not supported, or
@@ -75,7 +78,14 @@ export async function readTokenizerFiles(
     ...await readJson(`${directory}/special_tokens_map.json`),
     ...await readJson(`${directory}/tokenizer_config.json`),
   };
-  return { file, json: checked(content, file), config };
+  const isSilent = !("bos_token" in config) && !("eos_token" in config);
+  const model = isSilent
+    ? {
+      ...await readJson(`${directory}/config.json`),
+      ...await readJson(`${directory}/generation_config.json`),
+    }
+    : {};
+  return { file, json: checked(content, file), config, model };
 }
 
 /**

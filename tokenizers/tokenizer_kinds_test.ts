@@ -8,6 +8,7 @@ import type { Tokenizer } from "./tokenizer.ts";
 async function load(
   json: unknown,
   config: unknown = {},
+  model: unknown = {},
 ): Promise<{ tokenizer: Tokenizer; rust: () => RustTokenizer }> {
   const directory = await Deno.makeTempDir();
   const file = `${directory}/tokenizer.json`;
@@ -17,6 +18,7 @@ async function load(
     `${directory}/tokenizer_config.json`,
     JSON.stringify(config),
   );
+  await Deno.writeTextFile(`${directory}/config.json`, JSON.stringify(model));
   try {
     const tokenizer = await loadTokenizer(directory);
     const rust = RustTokenizer.fromString(text);
@@ -242,6 +244,20 @@ Deno.test("loadTokenizer() knows special tokens by role", async () => {
   assert.deepEqual(tokenizer.special, { bos: 1, eos: 2, unk: 0 });
   const { tokenizer: silent } = await load(UNIGRAM);
   assert.deepEqual(silent.special, { bos: 1, eos: 2, unk: 0 });
+});
+
+Deno.test("loadTokenizer() takes the model's ids where no file names a token", async () => {
+  const unusual = structuredClone(UNIGRAM);
+  for (const [id, content] of [[1, "<|start|>"], [2, "<|stop|>"]] as const) {
+    unusual.added_tokens[id]!.content = content;
+    unusual.model.vocab[id]![0] = content;
+  }
+  const model = { bos_token_id: 1, eos_token_id: [2, 5], pad_token_id: 5 };
+  const { tokenizer } = await load(unusual, {}, model);
+  // Token 5 is an ordinary one: an id of another tokenizer.
+  assert.deepEqual(tokenizer.special, { bos: 1, eos: 2, unk: 0 });
+  const named = await load(unusual, { eos_token: "<|stop|>" }, model);
+  assert.deepEqual(named.tokenizer.special, { eos: 2, unk: 0 });
 });
 
 for (

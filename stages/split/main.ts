@@ -1,5 +1,3 @@
-import { existsSync } from "node:fs";
-import { join } from "node:path";
 import { object } from "@optique/core/constructs";
 import { message } from "@optique/core/message";
 import { withDefault } from "@optique/core/modifiers";
@@ -23,6 +21,7 @@ import {
   runCommand,
 } from "#/stages/command.ts";
 import { Progress } from "#/stages/progress.ts";
+import { tokenizerFiles } from "#/stages/tokenizer_files.ts";
 import { loadTokenizer, type Tokenizer } from "#/tokenizers/mod.ts";
 import { CutPool } from "./cut_pool.ts";
 import { type Block, cutText } from "./cut_text.ts";
@@ -214,12 +213,6 @@ async function bytesOf(flags: Flags, name: string): Promise<number> {
 
 function byteLength(text: string): number {
   return new TextEncoder().encode(text).length;
-}
-
-function tokenizerFiles(directory: string): string[] {
-  return ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"]
-    .map((name) => join(directory, name))
-    .filter((path, index) => index === 0 || existsSync(path));
 }
 
 function report(out: string, manifest: Manifest, skipped: boolean): Report {

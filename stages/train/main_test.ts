@@ -60,6 +60,10 @@ Deno.test("pta train says what it cannot do", async () => {
     /Cannot train into .*made: it exists/,
   );
   await assert.rejects(
+    train("--config", at("none"), "--tokenizer", at("model"), "--out", at("x")),
+    /Cannot read config .*none: there is no such file/,
+  );
+  await assert.rejects(
     train("--model", at("made"), "--out", at("failed"), "--fusion", "max-ce"),
     /max-ce/,
   );

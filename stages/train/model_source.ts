@@ -66,7 +66,12 @@ const TOKENIZER_FILES = [
 async function readConfigFile(file: string): Promise<ModelConfig> {
   const directory = await Deno.makeTempDir({ prefix: "pta-config-" });
   try {
-    await Deno.copyFile(file, join(directory, "config.json"));
+    await Deno.copyFile(file, join(directory, "config.json")).catch((error) => {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+      throw new Deno.errors.NotFound(
+        `Cannot read config ${file}: there is no such file`,
+      );
+    });
     return { ...await readConfig(directory), directory: file };
   } finally {
     await Deno.remove(directory, { recursive: true });

@@ -197,6 +197,11 @@ async function namesIn(path: string): Promise<string[]> {
     return await Array.fromAsync(Deno.readDir(path), ({ name }) => name);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return [];
+    if (error instanceof Deno.errors.NotADirectory) {
+      throw new Error(
+        `Cannot train into ${path}: it is a file, expected a new directory`,
+      );
+    }
     throw error;
   }
 }

@@ -85,6 +85,14 @@ Deno.test("RunDirectory.save() leaves no checkpoint that could not be written", 
   });
 });
 
+Deno.test("RunDirectory.open() says that a file is in the way", async () => {
+  const file = new URL(import.meta.url).pathname;
+  await assert.rejects(RunDirectory.open(file, false), {
+    message:
+      `Cannot train into ${file}: it is a file, expected a new directory`,
+  });
+});
+
 async function writeModel(directory: string): Promise<void> {
   await Deno.writeTextFile(join(directory, "config.json"), "{}");
 }

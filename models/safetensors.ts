@@ -170,6 +170,18 @@ function checkLayout(
   start: number,
   size: number,
 ): void {
+  const bytes = infos.reduce((sum, { byteLength }) => sum + byteLength, start);
+  const beyond = infos.find((info) => info.offset + info.byteLength > size);
+  if (bytes === size && beyond) {
+    fail(
+      file,
+      `tensor "${beyond.name}" ends at byte ` +
+        `${
+          beyond.offset + beyond.byteLength - start
+        } of the data, expected at ` +
+        `most ${size - start}`,
+    );
+  }
   let end = start;
   for (const { name, offset, byteLength } of infos) {
     if (offset !== end) {

@@ -110,6 +110,15 @@ const damaged: [name: string, header: unknown, bytes: number, what: RegExp][] =
       8,
       /8 bytes, expected 12/,
     ],
+    [
+      "an offset out of range",
+      {
+        x: { ...x, data_offsets: [800, 808] },
+        y: { ...y, data_offsets: [0, 1] },
+      },
+      9,
+      /tensor "x" ends at byte 808 of the data, expected at most 9$/,
+    ],
     ["a truncated file", { x, y }, 5, /expected \d+ \(it is truncated\)$/],
     ["bytes left over", { x, y }, 12, /the file has \d+ bytes, expected \d+$/],
     [

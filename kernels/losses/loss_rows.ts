@@ -23,6 +23,36 @@ export interface LossRows<Logits = Float32Array<ArrayBuffer>> {
   topK: number;
 }
 
+/** What a loss makes of a teacher's residual: the names `--residual` takes. */
+export type ResidualName = "bucket" | "spread" | "ignored" | "zero";
+
+/** A way to take a residual. */
+export interface Residual {
+  /**
+   * What is compared: only the top-k (0), the top-k and the tail as one (1), or
+   * every token of the vocabulary (2).
+   */
+  outcomes: 0 | 1 | 2;
+  /** Whether the top-k is scaled to 1, and the residual dropped. */
+  scales: boolean;
+}
+
+/**
+ * What may become of a residual, by name.
+ *
+ * `bucket`: one more outcome, compared with the model's mass outside the top-k.
+ * `spread`: an even share for every token outside the top-k. `ignored`: both
+ * sides are compared given that the token is one of the top-k. `zero`: the
+ * teacher is its top-k scaled to 1 and rules all other tokens out, as in most
+ * published code.
+ */
+export const residuals: Record<ResidualName, Residual> = {
+  bucket: { outcomes: 1, scales: false },
+  spread: { outcomes: 2, scales: false },
+  ignored: { outcomes: 0, scales: true },
+  zero: { outcomes: 1, scales: true },
+};
+
 /** How to compare. */
 export interface LossOptions {
   /**
@@ -30,6 +60,13 @@ export interface LossOptions {
    * then multiplied by its square. Defaults to 1.
    */
   temperature?: number;
+  /** What becomes of the teacher's residual. Defaults to `bucket`. */
+  residual?: ResidualName;
+  /**
+   * β of the losses that mix teacher and model, between 0 and 1: the teacher's
+   * part. Defaults to 0.5.
+   */
+  beta?: number;
 }
 
 /** Values and gradients of N rows. */
@@ -91,16 +128,66 @@ export function temperTeacher(
 }
 
 /**
+ * Make a teacher ready to be compared: tempered, and its residual dropped where
+ * the option says so.
+ *
+ * @param teacher The teacher, at temperature 1.
+ * @param options Temperature and residual.
+ * @returns Its probabilities and residuals; the same arrays where they stay.
+ */
+export function prepareTeacher(
+  teacher: Teacher,
+  { temperature = 1, residual = "bucket" }: LossOptions,
+): {
+  fusedProbs: Float32Array<ArrayBuffer>;
+  fusedResidual: Float32Array<ArrayBuffer>;
+} {
+  const tempered = temperTeacher(teacher, temperature);
+  if (!residuals[residual].scales) return tempered;
+  const { fusedIds, topK } = teacher;
+  const probs = tempered.fusedProbs.slice();
+  const rests = tempered.fusedResidual.slice();
+  for (let row = 0; row < tempered.fusedResidual.length; row++) {
+    let mass = 0;
+    for (let k = row * topK; k < (row + 1) * topK; k++) {
+      if (fusedIds[k]! >= 0) mass += probs[k]!;
+    }
+    if (mass === 0) continue;
+    rests[row] = 0;
+    for (let k = row * topK; k < (row + 1) * topK; k++) probs[k]! /= mass;
+  }
+  return { fusedProbs: probs, fusedResidual: rests };
+}
+
+/**
+ * Two values a row, side by side, as the kernels bind them.
+ *
+ * @param first The first of each pair, `[N]`.
+ * @param second The second of each pair, `[N]`.
+ * @returns The pairs, `[N, 2]`.
+ */
+export function interleave(
+  first: Float32Array,
+  second: Float32Array,
+): Float32Array<ArrayBuffer> {
+  return Float32Array.from(
+    { length: first.length * 2 },
+    (_, i) => (i % 2 === 0 ? first : second)[i >> 1]!,
+  );
+}
+
+/**
  * Check that the arrays of rows fit each other.
  *
  * @param rows The rows.
  * @param options Their options.
  * @throws {RangeError} If an array's length does not fit N, V and K, a token
- * lies outside the vocabulary, or the temperature is not positive.
+ * lies outside the vocabulary, the temperature is not positive, or β not between
+ * 0 and 1.
  */
 export function checkLossRows(
   rows: LossRows<ArrayLike<number>>,
-  { temperature = 1 }: LossOptions,
+  { temperature = 1, beta = 0.5 }: LossOptions,
 ): void {
   const { labels, vocabSize, topK } = rows;
   const expected = {
@@ -132,6 +219,11 @@ export function checkLossRows(
   if (!(temperature > 0)) {
     throw new RangeError(
       `Cannot compute losses: temperature is ${temperature}, expected more than 0`,
+    );
+  }
+  if (!(beta > 0 && beta < 1)) {
+    throw new RangeError(
+      `Cannot compute losses: beta is ${beta}, expected between 0 and 1`,
     );
   }
 }

@@ -9,6 +9,12 @@ import { crossEntropy } from "#/kernels/losses/cross_entropy/cross_entropy.ts";
 import { crossEntropyCpu } from "#/kernels/losses/cross_entropy/cross_entropy_cpu.ts";
 import { kl } from "#/kernels/losses/kl/kl.ts";
 import { klCpu } from "#/kernels/losses/kl/kl_cpu.ts";
+import { generalizedJs } from "#/kernels/losses/generalized_js/generalized_js.ts";
+import { generalizedJsCpu } from "#/kernels/losses/generalized_js/generalized_js_cpu.ts";
+import { reverseKl } from "#/kernels/losses/reverse_kl/reverse_kl.ts";
+import { reverseKlCpu } from "#/kernels/losses/reverse_kl/reverse_kl_cpu.ts";
+import { totalVariation } from "#/kernels/losses/total_variation/total_variation.ts";
+import { totalVariationCpu } from "#/kernels/losses/total_variation/total_variation_cpu.ts";
 import type {
   LossOptions,
   LossOutput,
@@ -20,6 +26,12 @@ export * from "./cross_entropy/cross_entropy.ts";
 export * from "./cross_entropy/cross_entropy_cpu.ts";
 export * from "./kl/kl.ts";
 export * from "./kl/kl_cpu.ts";
+export * from "./reverse_kl/reverse_kl.ts";
+export * from "./reverse_kl/reverse_kl_cpu.ts";
+export * from "./generalized_js/generalized_js.ts";
+export * from "./generalized_js/generalized_js_cpu.ts";
+export * from "./total_variation/total_variation.ts";
+export * from "./total_variation/total_variation_cpu.ts";
 
 /** A loss in its two forms. */
 export interface Loss {
@@ -37,10 +49,18 @@ export interface Loss {
 }
 
 /** A loss by the name `--loss` takes. */
-export type LossName = "cross-entropy" | "kl";
+export type LossName =
+  | "cross-entropy"
+  | "kl"
+  | "reverse-kl"
+  | "generalized-js"
+  | "total-variation";
 
 /** The losses by name. */
 export const losses: Record<LossName, Loss> = {
   "cross-entropy": { kernel: crossEntropy, cpu: crossEntropyCpu },
   kl: { kernel: kl, cpu: klCpu },
+  "reverse-kl": { kernel: reverseKl, cpu: reverseKlCpu },
+  "generalized-js": { kernel: generalizedJs, cpu: generalizedJsCpu },
+  "total-variation": { kernel: totalVariation, cpu: totalVariationCpu },
 };

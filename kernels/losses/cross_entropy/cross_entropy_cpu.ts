@@ -1,10 +1,9 @@
-import {
-  checkLossRows,
-  type LossOptions,
-  type LossOutput,
-  type LossRows,
-  temperTeacher,
+import type {
+  LossOptions,
+  LossOutput,
+  LossRows,
 } from "#/kernels/losses/loss_rows.ts";
+import { outcomeLossCpu } from "#/kernels/losses/outcomes_cpu.ts";
 
 /**
  * Compute label and teacher cross-entropy in f64: the reference for the kernel.
@@ -42,83 +41,8 @@ export function crossEntropyCpu(
   rows: LossRows<ArrayLike<number>>,
   options: LossOptions = {},
 ): LossOutput<Float64Array> {
-  checkLossRows(rows, options);
-  const { logits, labels, fusedIds, vocabSize, topK } = rows;
-  const { temperature = 1 } = options;
-  const { fusedProbs, fusedResidual } = temperTeacher(rows, temperature);
-  const output = {
-    crossEntropy: new Float64Array(labels.length),
-    distance: new Float64Array(labels.length),
-    dlogits: new Float64Array(logits.length),
-  };
-
-  labels.forEach((label, row) => {
-    const z = Float64Array.from(
-      { length: vocabSize },
-      (_, token) => logits[row * vocabSize + token]!,
-    );
-    const dz = output.dlogits.subarray(row * vocabSize, (row + 1) * vocabSize);
-    if (label >= 0) {
-      const logprobs = logSoftmax(z);
-      output.crossEntropy[row] = -logprobs[label]!;
-      const weight = rows.labelWeight[row]!;
-      logprobs.forEach((logprob, token) =>
-        dz[token]! += weight * (Math.exp(logprob) - (token === label ? 1 : 0))
-      );
-    }
-    const teacher = new Map<number, number>();
-    for (let k = row * topK; k < (row + 1) * topK; k++) {
-      if (fusedIds[k]! >= 0) teacher.set(fusedIds[k]!, fusedProbs[k]!);
-    }
-    output.distance[row] = addDistance(
-      dz,
-      z.map((logit) => logit / temperature),
-      { teacher, residual: fusedResidual[row]!, temperature },
-      rows.fusedWeight[row]!,
-    );
+  return outcomeLossCpu(rows, options, {
+    value: (p, logQ) => p === 0 ? 0 : -p * logQ,
+    pull: (p) => -p,
   });
-  return output;
-}
-
-/** Adds the distance's gradient to `dz` and returns D · T². */
-function addDistance(
-  dz: Float64Array,
-  z: Float64Array,
-  { teacher, residual, temperature }: {
-    teacher: ReadonlyMap<number, number>;
-    residual: number;
-    temperature: number;
-  },
-  weight: number,
-): number {
-  const logprobs = logSoftmax(z);
-  const inTail = (_: number, token: number) => !teacher.has(token);
-  const tailLogprobs = logSoftmax(z.filter(inTail));
-  const tailLogprob = logSumExp(logprobs.filter(inTail));
-  const hasTail = tailLogprobs.length > 0;
-
-  let mass = hasTail ? residual : 0;
-  let distance = hasTail ? -residual * tailLogprob : 0;
-  for (const [token, p] of teacher) {
-    mass += p;
-    distance -= p * logprobs[token]!;
-  }
-  let tailIndex = 0;
-  logprobs.forEach((logprob, token) => {
-    const p = teacher.get(token) ??
-      residual * Math.exp(tailLogprobs[tailIndex++]!);
-    dz[token]! += weight * temperature * (mass * Math.exp(logprob) - p);
-  });
-  return distance * temperature ** 2;
-}
-
-function logSoftmax(z: Float64Array): Float64Array {
-  const logZ = logSumExp(z);
-  return z.map((logit) => logit - logZ);
-}
-
-function logSumExp(z: Float64Array): number {
-  const top = z.reduce((a, b) => Math.max(a, b), -Infinity);
-  return top +
-    Math.log(z.reduce((sum, logit) => sum + Math.exp(logit - top), 0));
 }

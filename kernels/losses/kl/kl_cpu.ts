@@ -1,10 +1,9 @@
-import { crossEntropyCpu } from "#/kernels/losses/cross_entropy/cross_entropy_cpu.ts";
-import { teacherEntropy } from "#/kernels/losses/kl/kl.ts";
 import type {
   LossOptions,
   LossOutput,
   LossRows,
 } from "#/kernels/losses/loss_rows.ts";
+import { outcomeLossCpu } from "#/kernels/losses/outcomes_cpu.ts";
 
 /**
  * Compute the Kullback-Leibler divergence from model to teacher in f64: the
@@ -22,10 +21,8 @@ export function klCpu(
   rows: LossRows<ArrayLike<number>>,
   options: LossOptions = {},
 ): LossOutput<Float64Array> {
-  const output = crossEntropyCpu(rows, options);
-  const entropy = teacherEntropy(rows, options);
-  return {
-    ...output,
-    distance: output.distance.map((value, row) => value - entropy[row]!),
-  };
+  return outcomeLossCpu(rows, options, {
+    value: (p, logQ) => p === 0 ? 0 : p * (Math.log(p) - logQ),
+    pull: (p) => -p,
+  });
 }

@@ -1,0 +1,85 @@
+import { run } from "#/kernels/device.ts";
+import {
+  checkLossRows,
+  interleave,
+  type LossOptions,
+  type LossOutput,
+  type LossRows,
+  prepareTeacher,
+  residuals,
+} from "#/kernels/losses/loss_rows.ts";
+import shared from "./outcomes.wgsl" with { type: "text" };
+
+/** What one loss adds to the shader that all of them share. */
+export interface OutcomeShader {
+  /** Names the loss in errors. */
+  label: string;
+  /** WGSL of `fn term(p: f32, log_q: f32) -> vec2<f32>`. */
+  code: string;
+  /** Values of the `override` constants that `code` declares. */
+  constants?: Record<string, number>;
+}
+
+/** Threads a row; a power of two, for the tree reductions. */
+const WORKGROUP = 256;
+
+/**
+ * Run a loss that is a sum over outcomes, Σ d(p, q), on the GPU.
+ *
+ * An outcome is a token, or the whole tail of a teacher. The teacher is never
+ * written out over the vocabulary.
+ *
+ * @param device Where to run.
+ * @param rows The rows; any number, cut to the device's limits.
+ * @param options See {@linkcode LossOptions}.
+ * @param shader The loss.
+ * @returns Values and gradients.
+ * @throws {RangeError} If the arrays do not fit each other.
+ */
+export async function outcomeLoss(
+  device: GPUDevice,
+  rows: LossRows,
+  options: LossOptions,
+  { label, code, constants }: OutcomeShader,
+): Promise<LossOutput> {
+  checkLossRows(rows, options);
+  const { logits, labels } = rows;
+  const { temperature = 1, residual = "bucket" } = options;
+  const items = labels.length;
+  const [values, dlogits] = await run(device, {
+    label,
+    code: shared + code,
+    constants: {
+      TEMPERATURE: temperature,
+      RESIDUAL: residuals[residual].outcomes,
+      WORKGROUP,
+      ...constants,
+    },
+    bindings: [
+      logits,
+      labels,
+      interleave(rows.labelWeight, rows.fusedWeight),
+      ...teacherBindings(rows, options),
+      { length: items * 2 },
+      { length: logits.length },
+    ],
+    items,
+  });
+  return {
+    crossEntropy: values!.filter((_, i) => i % 2 === 0),
+    distance: values!.filter((_, i) => i % 2 === 1),
+    dlogits: dlogits!,
+  };
+}
+
+/** Ids, probabilities and residuals; one padding token where K is 0. */
+function teacherBindings(rows: LossRows, options: LossOptions) {
+  const { fusedProbs, fusedResidual } = prepareTeacher(rows, options);
+  const items = rows.labels.length;
+  if (rows.topK > 0) return [rows.fusedIds, fusedProbs, fusedResidual];
+  return [
+    new Int32Array(items).fill(-1),
+    new Float32Array(items),
+    fusedResidual,
+  ];
+}

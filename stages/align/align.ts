@@ -9,14 +9,24 @@ import type {
   RepresentationRow,
   VocabMappingRow,
 } from "#/shards/mod.ts";
+import type { CostName } from "./costs/mod.ts";
+import type { EvidenceTally } from "./evidence.ts";
 import { joinRows } from "./join_rows.ts";
 import {
+  type AlignBlocks,
+  type AlignedBlock,
+  type AlignMethod,
   type AlignMethodName,
+  type AlignPairs,
+  type BlockOptions,
+  type MappedVocabularies,
   type Masses,
   methods,
   type Pair,
+  type TransportOptions,
 } from "./methods/mod.ts";
 import { type PositionPairs, positionPairs } from "./position_pairs.ts";
+import type { ReferenceDefects } from "./reference/mod.ts";
 import { startRows, TokenRelations } from "./token_relations.ts";
 import type { Tokenizer } from "#/tokenizers/mod.ts";
 import { writeTop } from "./write_top.ts";
@@ -51,6 +61,12 @@ export interface AlignOptions {
     problems: TransportProblems,
     options: SinkhornOptions,
   ) => Promise<SinkhornOutput>;
+  /** What it costs to move mass, for the same. Defaults to `byte-edit-distance`. */
+  cost?: CostName;
+  /** Which defects to reproduce, for the published methods. Defaults to all. */
+  defects?: ReferenceDefects;
+  /** Is told what is kept and lost, where it is of interest. */
+  evidence?: EvidenceTally;
   /** Pairs that are solved together, about. Defaults to 8192. */
   batchPairs?: number;
   /** Row number of the first rows, for errors. Defaults to 0. */
@@ -82,31 +98,8 @@ export async function* align(
   { targetRows, sourceRows, target, source, mapping }: AlignInputs,
   options: AlignOptions = {},
 ): AsyncGenerator<AlignedRow> {
-  const relations = new TokenRelations(target, source, mapping);
-  const { method = "optimal-transport", batchPairs = 8192 } = options;
-  const transport = {
-    sinkhorn: options.sinkhorn ?? {},
-    vocabSize: target.vocabSize,
-    mostImages: relations.mostImages,
-    solve: options.solve ??
-      ((problems, settings) =>
-        Promise.resolve(sinkhornScaling(problems, settings))),
-  } satisfies Parameters<typeof methods["optimal-transport"]>[1];
-
-  const solveBlocks = async (blocks: readonly Block[]) => {
-    const pairs = blocks.flatMap((block) =>
-      facing(block, relations, { target, source }, options.topK)
-    );
-    const masses = await methods[method](pairs, transport);
-    let next = 0;
-    return blocks.map((block) => {
-      const first = next;
-      next += block.pairs.target.length;
-      const topK = options.topK ?? block.sourceRow.topK;
-      return alignedRow(block, masses.slice(first, next), topK);
-    });
-  };
-
+  const { batchPairs = 8192 } = options;
+  const solveBlocks = blockSolver({ target, source, mapping }, options);
   let blocks: Block[] = [];
   let waiting = 0;
   const joined = joinRows(targetRows, sourceRows, options.firstRow ?? 0);
@@ -122,6 +115,83 @@ export async function* align(
     waiting = 0;
   }
   yield* await solveBlocks(blocks);
+}
+
+/** What solves a batch of blocks by the method that is asked for. */
+function blockSolver(
+  { target, source, mapping }: Omit<AlignInputs, "targetRows" | "sourceRows">,
+  options: AlignOptions,
+): (blocks: readonly Block[]) => Promise<AlignedRow[]> {
+  const images = [...mapping];
+  const vocabularies = { target, source, mapping: images };
+  const relations = new TokenRelations(target, source, images, options);
+  const method: AlignMethod = methods[options.method ?? "optimal-transport"];
+  const solve = "pairs" in method
+    ? solvePairs(method.pairs, vocabularies, relations, options)
+    : solveWhole(method.blocks(vocabularies, blockOptions(options)));
+  return async (blocks) => {
+    const solved = await solve(blocks);
+    solved.forEach((block, k) =>
+      options.evidence?.add(
+        { ...blocks[k]!, ...block },
+        (id) => relations.hasExactImage(id),
+      )
+    );
+    return solved.map(({ row }) => row);
+  };
+}
+
+/** A method for pairs solves those of all blocks together. */
+function solvePairs(
+  method: AlignPairs,
+  vocabularies: MappedVocabularies,
+  relations: TokenRelations,
+  options: AlignOptions,
+): (blocks: readonly Block[]) => Promise<AlignedBlock[]> {
+  const transport: TransportOptions = {
+    sinkhorn: options.sinkhorn ?? {},
+    vocabSize: vocabularies.target.vocabSize,
+    mostImages: relations.mostImages,
+    solve: options.solve ??
+      ((problems, settings) =>
+        Promise.resolve(sinkhornScaling(problems, settings))),
+  };
+  return async (blocks) => {
+    const pairs = blocks.flatMap((block) =>
+      facing(block, relations, vocabularies, options.topK)
+    );
+    const masses = await method(pairs, transport);
+    let next = 0;
+    return blocks.map((block) => {
+      const first = next;
+      next += block.pairs.target.length;
+      const topK = options.topK ?? block.sourceRow.topK;
+      const row = alignedRow(block, masses.slice(first, next), topK);
+      return { row, fallbackRows: 0 };
+    });
+  };
+}
+
+function solveWhole(
+  alignBlock: ReturnType<AlignBlocks>,
+): (blocks: readonly Block[]) => Promise<AlignedBlock[]> {
+  return (blocks) =>
+    Promise.resolve(
+      blocks.map(({ targetRow, sourceRow }) =>
+        alignBlock(targetRow, sourceRow)
+      ),
+    );
+}
+
+function blockOptions(
+  { topK, sinkhorn, defects }: AlignOptions,
+): BlockOptions {
+  const threshold = sinkhorn?.threshold;
+  return {
+    ...(topK !== undefined && { topK }),
+    ...(threshold !== undefined && { threshold }),
+    ...(defects && { defects }),
+  };
 }
 
 /** Another tokenizer's ids may fit, too; those that do not fit cannot be read. */

@@ -3,7 +3,13 @@ import fc from "fast-check";
 import { requestDevice, sinkhorn, sinkhornScaling } from "#/kernels/mod.ts";
 import type { AlignedRow, RepresentationRow } from "#/shards/mod.ts";
 import { align, type AlignOptions } from "#/stages/align/align.ts";
-import { type AlignMethodName, methods } from "#/stages/align/methods/mod.ts";
+import { type CostName, costs } from "#/stages/align/costs/mod.ts";
+import {
+  type AlignMethod,
+  type AlignMethodName,
+  methods,
+} from "#/stages/align/methods/mod.ts";
+import { withDefects } from "#/stages/align/reference/mod.ts";
 import { mapVocab } from "#/stages/map_vocab/map_vocab.ts";
 import { type Candidates, representation } from "#/tests/representations.ts";
 import { tinyTokenizer } from "#/tests/tiny_tokenizer.ts";
@@ -11,6 +17,14 @@ import { mulberry32 } from "#/tests/transport_problems.ts";
 
 const device = await requestDevice();
 const names = Object.keys(methods) as AlignMethodName[];
+
+/** Every method that is to obey the law, under every cost that it heeds. */
+const corrected = names.flatMap((method): AlignOptions[] => {
+  const facts: AlignMethod = methods[method];
+  if (!facts.corrected) return [];
+  if (!facts.settings.includes("cost")) return [{ method }];
+  return (Object.keys(costs) as CostName[]).map((cost) => ({ method, cost }));
+});
 
 /** Two spellings of `a`, a hole, a special token without a role, near misses. */
 const same = tinyTokenizer(
@@ -79,28 +93,37 @@ function assertSourceComesOut(
   const labelled = source.inputIds.length - 1;
   for (let t = 0; t < labelled; t++) {
     assert.equal(aligned.weight[t], 1);
-    const actual = massesAt(aligned, t);
-    const expected = massesAt(source, t);
-    assert.deepEqual([...actual.keys()].sort(), [...expected.keys()].sort());
-    for (const [id, logprob] of expected) {
-      // A candidate of mass p may gain the leak, DESIGN.md's bound: 2 · 13 ·
-      // exp((max g − min g − 1) / ε), with g spread over at most ln(1e9) ε / 2
-      // = 10.4 ε: 26 · exp(10.4 − 30) = 8e-8, and relative to p at least 7e-5
-      // (1e-4 over the sum of weights) that is 1.2e-3. Besides, one f16 ulp.
-      const ulp = 2 ** (Math.floor(Math.log2(Math.abs(logprob))) - 10);
-      const leak = 8e-8 / Math.exp(logprob);
-      const error = Math.abs(actual.get(id)! - logprob);
-      assert.ok(error <= ulp + leak, `${actual.get(id)} for ${logprob}`);
-    }
+    assertSourceAt(aligned, source, t);
   }
   assert.equal(aligned.weight[labelled], 0);
 }
 
-for (const method of names) {
+function assertSourceAt(
+  aligned: AlignedRow,
+  source: RepresentationRow,
+  t: number,
+): void {
+  const actual = massesAt(aligned, t);
+  const expected = massesAt(source, t);
+  assert.deepEqual([...actual.keys()].sort(), [...expected.keys()].sort());
+  for (const [id, logprob] of expected) {
+    // A candidate of mass p may gain the leak, DESIGN.md's bound: 2 · 13 ·
+    // exp((max g − min g − 1) / ε), with g spread over at most ln(1e9) ε / 2
+    // = 10.4 ε: 26 · exp(10.4 − 30) = 8e-8, and relative to p at least 7e-5
+    // (1e-4 over the sum of weights) that is 1.2e-3. Besides, one f16 ulp.
+    const ulp = 2 ** (Math.floor(Math.log2(Math.abs(logprob))) - 10);
+    const leak = 8e-8 / Math.exp(logprob);
+    const error = Math.abs(actual.get(id)! - logprob);
+    assert.ok(error <= ulp + leak, `${actual.get(id)} for ${logprob}`);
+  }
+}
+
+for (const options of corrected) {
+  const method = Object.values(options).join(" and ");
   Deno.test(`align() by ${method} returns the source if tokenizers are the same`, async () => {
     await fc.assert(
       fc.asyncProperty(modelPairs, async (models) => {
-        const aligned = await alignOne(models, { method });
+        const aligned = await alignOne(models, options);
         assertSourceComesOut(aligned, models.source);
       }),
       { numRuns: 40 },
@@ -115,8 +138,8 @@ for (const method of names) {
           source: shuffle(models.source, random),
           target: shuffle(models.target, random),
         };
-        const actual = await alignOne(shuffled, { method });
-        const expected = await alignOne(models, { method });
+        const actual = await alignOne(shuffled, options);
+        const expected = await alignOne(models, options);
         assert.deepEqual(actual.topkIds, expected.topkIds);
         actual.topkLogprobs.forEach((logprob, k) => {
           // Sums in another order, and a stopping rule met an iteration apart.
@@ -131,7 +154,7 @@ for (const method of names) {
   Deno.test(`align() by ${method} keeps mass: what is missing is the residual`, async () => {
     await fc.assert(
       fc.asyncProperty(modelPairs, async (models) => {
-        const aligned = await alignOne(models, { method });
+        const aligned = await alignOne(models, options);
         for (let t = 0; t < aligned.weight.length - 1; t++) {
           const sum = (row: Map<number, number>) =>
             [...row.values()].reduce((total, x) => total + Math.exp(x), 0);
@@ -146,16 +169,44 @@ for (const method of names) {
   });
 }
 
+for (const method of names) {
+  if (methods[method].corrected) continue;
+  Deno.test(`align() by ${method} does not return the source: the law is no triviality`, async () => {
+    await fc.assert(
+      fc.asyncProperty(modelPairs, async (models) => {
+        const aligned = await alignOne(models, { method });
+        const taught = [...aligned.weight.keys()]
+          .filter((t) => aligned.weight[t]! > 0);
+        assert.ok(taught.length > 3);
+        for (const t of taught) {
+          assert.throws(() => assertSourceAt(aligned, models.source, t));
+        }
+      }),
+      { numRuns: 10 },
+    );
+  });
+}
+
 Deno.test("align() by balanced transport returns the target instead", async () => {
-  // The law is no triviality: the paper's own problem breaks it.
   const source = representation(same, text, () => [[6, -0.1], [7, -3]], 2);
   const target = representation(same, text, () => [[7, -0.1], [6, -3]], 2);
   const { topkIds } = await alignOne({ source, target }, {
-    method: "optimal-transport",
+    method: "balanced",
     topK: 2,
-    sinkhorn: { tau: Infinity },
   });
   assert.equal(topkIds[0], 7);
+});
+
+Deno.test("align() by reference-ot without its defects returns the source again", async () => {
+  const [models] = fc.sample(modelPairs, { numRuns: 1, seed: 1 });
+  const aligned = await alignOne(models!, {
+    method: "reference-ot",
+    defects: withDefects([]),
+  });
+  for (const [id, logprob] of massesAt(models!.source, 3)) {
+    // Rows are solved to 1e-5.
+    assert.ok(Math.abs(massesAt(aligned, 3).get(id)! - logprob) < 1e-3);
+  }
 });
 
 Deno.test({

@@ -1,6 +1,6 @@
 import { basename, resolve } from "node:path";
 import { object } from "@optique/core/constructs";
-import { message } from "@optique/core/message";
+import { message, text } from "@optique/core/message";
 import { optional, withDefault } from "@optique/core/modifiers";
 import { option } from "@optique/core/primitives";
 import { choice, float, integer, string } from "@optique/core/valueparser";
@@ -24,6 +24,7 @@ import {
 import {
   type Command,
   defineCommand,
+  list,
   type Report,
   runCommand,
 } from "#/stages/command.ts";
@@ -31,7 +32,14 @@ import { Progress } from "#/stages/progress.ts";
 import { tokenizerFiles } from "#/stages/tokenizer_files.ts";
 import { loadTokenizer } from "#/tokenizers/mod.ts";
 import { align, type AlignOptions } from "./align.ts";
-import { type AlignMethodName, methods } from "./methods/mod.ts";
+import { type CostName, costs } from "./costs/mod.ts";
+import { type Evidence, EvidenceTally } from "./evidence.ts";
+import {
+  type AlignMethod,
+  type AlignMethodName,
+  methods,
+} from "./methods/mod.ts";
+import { referenceDefects, withDefects } from "./reference/mod.ts";
 
 interface Flags {
   target: string;
@@ -41,6 +49,8 @@ interface Flags {
   vocabMapping: string;
   out: string;
   method: AlignMethodName;
+  reference: readonly string[];
+  cost: CostName | undefined;
   epsilon: number;
   tau: number;
   topK: number | undefined;
@@ -51,6 +61,7 @@ interface Flags {
 
 const directory = string({ metavar: "DIR" });
 const defaults = sinkhornDefaults;
+const names = Object.keys(methods) as AlignMethodName[];
 
 /** `pta align`: a source's distributions → the same over the target's vocabulary. */
 export const command: Command = defineCommand(
@@ -76,10 +87,35 @@ export const command: Command = defineCommand(
       description: message`Where the aligned rows go`,
     }),
     method: withDefault(
-      option("--method", choice(Object.keys(methods) as AlignMethodName[]), {
-        description: message`How distributions are rewritten`,
+      option("--method", choice(names), {
+        description: [
+          text(
+            "How distributions are rewritten. " +
+              names.map((name) => `${name}: ${methods[name].description}`)
+                .join("; "),
+          ),
+        ],
       }),
       "optimal-transport",
+    ),
+    reference: list(
+      option("--reference", string({ metavar: "DEFECT,DEFECT" }), {
+        description: [
+          text(
+            "Defects of the published methods that are to be as published, " +
+              "the others corrected (default: all of them), or none. " +
+              Object.entries(referenceDefects)
+                .map(([name, what]) => `${name}: ${what}`).join("; "),
+          ),
+        ],
+      }),
+      0,
+    ),
+    cost: optional(
+      option("--cost", choice(Object.keys(costs) as CostName[]), {
+        description:
+          message`What it costs to move mass (default: byte-edit-distance)`,
+      }),
     ),
     topK: optional(
       option("--top-k", integer({ min: 1 }), {
@@ -123,19 +159,18 @@ export const command: Command = defineCommand(
 );
 
 async function alignDatasets(flags: Flags): Promise<Report> {
-  const { out, method, epsilon, tau, topK, threshold, iterations } = flags;
+  const { out, method } = flags;
+  const options = heededOptions(flags);
   const targetDirectory = await resolveModel(flags.target);
   const sourceDirectory = await resolveModel(flags.source);
   const { splits } = await readManifest(flags.targetRepresentations);
   await checkTokenizers(flags, { targetDirectory, sourceDirectory });
-  // JSON has no infinity.
-  const transport = { epsilon, tau: String(tau), threshold, iterations };
-  const isTransport = method === "optimal-transport";
+  const tally = new EvidenceTally();
   const { manifest, skipped } = await writeDataset(
     {
       out,
       stage: "align",
-      options: { method, topK, ...(isTransport ? transport : {}) },
+      options,
       inputs: {
         targetRepresentations: flags.targetRepresentations,
         sourceRepresentations: flags.sourceRepresentations,
@@ -147,22 +182,74 @@ async function alignDatasets(flags: Flags): Promise<Report> {
       ...(Object.keys(splits).join() !== "train" && {
         splits: Object.keys(splits),
       }),
-      metadata: { source: basename(resolve(flags.source)) },
+      metadata: () => ({
+        source: basename(resolve(flags.source)),
+        evidence: tally.summary(),
+      }),
     },
     (resume) =>
       produce(resume, flags, {
         targetDirectory,
         sourceDirectory,
         blocks: splits[resume.split]! - resume.rows,
+        evidence: tally,
       }),
     ({ weight }) => weight.length,
   );
-  const { rows, tokens } = manifest;
+  const { rows, tokens, metadata } = manifest;
+  const evidence = metadata?.evidence as Evidence | undefined;
   return {
     text: `${out}: ${rows} blocks, ${tokens} tokens by ${method}` +
+      (evidence ? `; ${described(evidence)}` : "") +
       (skipped ? " (complete already)" : ""),
-    lines: [{ stage: "align", out, rows, tokens, method, skipped }],
+    lines: [{ stage: "align", out, rows, tokens, method, skipped, evidence }],
   };
+}
+
+/** The options that decide the content: those that the method heeds. */
+function heededOptions(flags: Flags): Record<string, unknown> {
+  const { method, topK, cost, epsilon, tau, threshold, iterations } = flags;
+  const { settings }: AlignMethod = methods[method];
+  const given = {
+    epsilon,
+    // JSON has no infinity.
+    tau: String(tau),
+    threshold,
+    iterations,
+    // Not named where it is the default: older datasets do not name it.
+    cost: cost === "byte-edit-distance" ? undefined : cost,
+    reference: defectsOf(flags).join(),
+  };
+  for (const name of ["cost", "reference"] as const) {
+    const isGiven = name === "cost" ? cost !== undefined : flags[name].length;
+    if (!isGiven || settings.includes(name)) continue;
+    const heeding = names.filter((each) => {
+      const method: AlignMethod = methods[each];
+      return method.settings.includes(name);
+    });
+    throw new RangeError(
+      `Cannot align by ${method} with --${name}: it does not heed it, ` +
+        `expected --method ${heeding.join(" or ")}`,
+    );
+  }
+  const heeded = settings.map((name) => [name, given[name]] as const);
+  return { method, topK, ...Object.fromEntries(heeded) };
+}
+
+/** Names of the defects that are switched on, in their order. */
+function defectsOf({ reference }: Flags): string[] {
+  const given = reference.flatMap((names) => names.split(","))
+    .map((name) => name.trim());
+  const all = Object.keys(referenceDefects);
+  if (given.length === 0) return all;
+  const switches = withDefects(given.join() === "none" ? [] : given);
+  return Object.entries(switches).flatMap(([name, on]) => on ? [name] : []);
+}
+
+function described({ paired, taught, massLost }: Evidence): string {
+  const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
+  return `${percent(paired)} of the rows paired, ${percent(taught)} taught, ` +
+    `${percent(massLost)} of a distribution lost`;
 }
 
 /** Ids of other tokenizers would give nonsense where they happen to fit. */
@@ -196,14 +283,16 @@ async function checkTokenizers(
 async function* produce(
   { rows: skip, split }: Resume,
   flags: Flags,
-  { targetDirectory, sourceDirectory, blocks }: {
+  { targetDirectory, sourceDirectory, blocks, evidence }: {
     targetDirectory: string;
     sourceDirectory: string;
     blocks: number;
+    evidence: EvidenceTally;
   },
 ): AsyncGenerator<AlignedRow> {
-  const { method, topK, epsilon, tau, threshold, iterations } = flags;
-  const solver = method === "optimal-transport"
+  const { method, topK, cost, epsilon, tau, threshold, iterations } = flags;
+  const { settings }: AlignMethod = methods[method];
+  const solver = settings.includes("iterations")
     ? await openSolver(flags.device)
     : undefined;
   try {
@@ -222,6 +311,9 @@ async function* produce(
       ...(topK !== undefined && { topK }),
       sinkhorn: { epsilon, tau, threshold, iterations },
       ...(solver && { solve: solver.solve }),
+      ...(cost && { cost }),
+      defects: withDefects(defectsOf(flags)),
+      evidence,
       firstRow: skip,
     });
     yield* shown(rows, split, blocks);

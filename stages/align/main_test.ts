@@ -3,11 +3,18 @@ import {
   type AlignedRow,
   datasets,
   hashInput,
+  readManifest,
   readRows,
   type RepresentationRow,
   writeDataset,
 } from "#/shards/mod.ts";
+import type { Evidence } from "#/stages/align/evidence.ts";
 import { command as align } from "#/stages/align/main.ts";
+import {
+  type AlignMethod,
+  type AlignMethodName,
+  methods,
+} from "#/stages/align/methods/mod.ts";
 import { call } from "#/stages/command.ts";
 import { command as mapVocab } from "#/stages/map_vocab/main.ts";
 import { tokenizerFiles } from "#/stages/tokenizer_files.ts";
@@ -85,8 +92,9 @@ Deno.test("pta map-vocab and pta align write a row per block, and nothing twice"
     const paired = rows.flatMap(({ weight }) => [...weight]);
     assert.ok(paired.filter((w) => w === 1).length > paired.length / 3);
     const tokens = paired.length;
+    const { evidence } = (await readManifest(out)).metadata!;
     assert.deepEqual(first, {
-      ...{ stage: "align", out, rows: TEXTS.length, tokens },
+      ...{ stage: "align", out, rows: TEXTS.length, tokens, evidence },
       ...{ method: "optimal-transport", skipped: false },
     });
     const { lines: [again] } = await call(align, [...args, "--out", out]);
@@ -142,5 +150,93 @@ Deno.test("pta align refuses representations by other tokenizers", async () => {
       call(align, [...swapped, "--out", `${root}/aligned`]),
       /Cannot align the source's representations .*target.* another tokenizer/,
     );
+  });
+});
+
+/** What every method of the table makes of the same representations. */
+async function alignByAll(
+  root: string,
+  args: string[],
+): Promise<Map<AlignMethodName, { rows: AlignedRow[]; evidence: Evidence }>> {
+  const all = new Map();
+  for (const method of Object.keys(methods) as AlignMethodName[]) {
+    const out = `${root}/${method}`;
+    const flags = ["--out", out, "--method", method, "--top-k", "4"];
+    await call(align, [...args, ...flags, "--device", "cpu"]);
+    const { metadata } = await readManifest(out);
+    all.set(method, { rows: await read(out), evidence: metadata!.evidence });
+  }
+  return all;
+}
+
+Deno.test("pta align tells for every method what it kept and lost", async () => {
+  await withModels(async (root, args) => {
+    for (const [method, { rows, evidence }] of await alignByAll(root, args)) {
+      const facts: AlignMethod = methods[method];
+      const labelled = rows.reduce(
+        (sum, row) => sum + row.weight.length - 1,
+        0,
+      );
+      const taught = rows.reduce(
+        (sum, row) => sum + row.weight.filter((w) => w > 0).length,
+        0,
+      );
+      assert.equal(evidence.labelledRows, labelled, method);
+      assert.equal(evidence.taught, taught / labelled, method);
+      const { paired, fallback, massLost, exactMass } = evidence;
+      assert.ok(paired > 1 / 3 && exactMass > 0 && exactMass < 1, method);
+      if (facts.corrected) {
+        assert.ok(massLost > -1e-3 && massLost <= 1, method);
+        assert.equal(fallback, 1 - taught / labelled);
+        assert.ok(taught / labelled <= paired);
+      } else if (method.startsWith("reference")) {
+        // One-hots where nothing faces, and top k that are taken for the whole.
+        assert.ok(fallback > 1 - taught / labelled, method);
+        assert.ok(massLost < 0, method);
+      }
+    }
+  });
+});
+
+Deno.test("pta align reproduces the defects that --reference names", async () => {
+  await withModels(async (root, args) => {
+    const by = async (name: string, ...flags: string[]) => {
+      const out = `${root}/${name}`;
+      await call(align, [...args, "--out", out, ...flags]);
+      return await read(out);
+    };
+    const method = ["--method", "reference-soft"];
+    const published = await by("published", ...method);
+    const fixed = await by("fixed", ...method, "--reference", "none");
+    const one = await by("one", ...method, "--reference", "dtw,current-token");
+    const taught = (rows: AlignedRow[]) =>
+      rows.map(({ weight }) => weight.filter((w) => w > 0).length);
+    // Every row of the text learns something, if only itself.
+    assert.deepEqual(taught(one), taught(published));
+    assert.notDeepEqual(taught(fixed), taught(published));
+    assert.notDeepEqual(one, published);
+    await assert.rejects(
+      by("wrong", ...method, "--reference", "dwt"),
+      /"dwt" is none, expected one of dtw, markerless-dtw/,
+    );
+    await assert.rejects(
+      by("deaf", "--reference", "dtw"),
+      /by optimal-transport with --reference: .* --method reference-hard or/,
+    );
+    await assert.rejects(
+      by("deaf", ...method, "--cost", "first-piece"),
+      /heed/,
+    );
+  });
+});
+
+Deno.test("pta align transports at the cost that --cost names", async () => {
+  await withModels(async (root, args) => {
+    const [edits, prefixes] = [`${root}/edits`, `${root}/prefixes`];
+    await call(align, [...args, "--out", edits]);
+    await call(align, [...args, "--out", prefixes, "--cost", "prefix-overlap"]);
+    assert.notDeepEqual(await read(edits), await read(prefixes));
+    const { options } = await readManifest(prefixes);
+    assert.equal(options.cost, "prefix-overlap");
   });
 });

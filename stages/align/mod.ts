@@ -6,13 +6,30 @@
  */
 export { align, type AlignInputs, type AlignOptions } from "./align.ts";
 export {
+  type CostMaker,
+  type CostName,
+  costs as alignCosts,
+  type TokenCost,
+} from "./costs/mod.ts";
+export { type AlignedPairs, type Evidence, EvidenceTally } from "./evidence.ts";
+export {
+  type AlignBlocks,
+  type AlignedBlock,
   type AlignMethod,
+  type AlignMethodFacts,
   type AlignMethodName,
+  type AlignPairs,
+  type AlignSetting,
+  type BlockMethod,
+  type BlockOptions,
+  type MappedVocabularies,
   type Masses,
   methods as alignMethods,
   type Pair,
+  type PairMethod,
   type TransportOptions,
 } from "./methods/mod.ts";
+export * from "./reference/mod.ts";
 export { type PositionPairs, positionPairs } from "./position_pairs.ts";
 export {
   type TokenImage,

@@ -1,10 +1,10 @@
-import { editDistance } from "#/kernels/mod.ts";
 import type { VocabMappingRow } from "#/shards/mod.ts";
 import {
   type ByteVocabulary,
   byteVocabulary,
 } from "#/stages/byte_vocabulary.ts";
 import type { Tokenizer } from "#/tokenizers/mod.ts";
+import { type CostName, costs, type TokenCost } from "./costs/mod.ts";
 
 /** A target token that takes mass of a source token. */
 export type TokenImage = Omit<VocabMappingRow, "sourceId">;
@@ -41,7 +41,8 @@ const SPACE = 0x20;
 /**
  * The relation of a source's tokens to a target's.
  *
- * The cost is the edit distance of the decoded bytes, a leading space included.
+ * The cost is by default the edit distance of the decoded bytes, a leading space
+ * included.
  * Only an exact image costs 0: another token of the same bytes costs 1, so that
  * mass never leaks between two spellings.
  *
@@ -55,6 +56,7 @@ export class TokenRelations {
   readonly #source: Tokenizer;
   readonly #images: TokenImage[][];
   readonly #relations = new Map<string, TokenRelation>();
+  readonly #cost: TokenCost;
   #vocabulary: ByteVocabulary | undefined;
 
   /**
@@ -63,13 +65,16 @@ export class TokenRelations {
    * @param target The target's tokenizer.
    * @param source The source's tokenizer.
    * @param mapping Images of every source token.
+   * @param options What it costs to move mass.
    * @throws {RangeError} If the mapping is not one of these tokenizers.
    */
   constructor(
     target: Tokenizer,
     source: Tokenizer,
     mapping: Iterable<VocabMappingRow>,
+    { cost = "byte-edit-distance" }: { cost?: CostName } = {},
   ) {
+    this.#cost = costs[cost](target);
     this.#target = target;
     this.#source = source;
     this.#images = imagesOf(mapping, target, source);
@@ -78,6 +83,16 @@ export class TokenRelations {
   /** Images of a source token at most. */
   get mostImages(): number {
     return this.#images.reduce((most, { length }) => Math.max(most, length), 1);
+  }
+
+  /**
+   * Tell whether a source token has an exact counterpart.
+   *
+   * @param sourceId The source's token.
+   * @returns Whether one of its images is at distance 0.
+   */
+  hasExactImage(sourceId: number): boolean {
+    return this.#images[sourceId]!.some(({ distance }) => distance === 0);
   }
 
   /**
@@ -115,7 +130,7 @@ export class TokenRelations {
       if (from.length === 0 || to.length === 0) return FOREIGN;
       return Math.max(
         1,
-        editDistance(
+        this.#cost(
           sourceStarts ? withoutSpace(from) : from,
           targetStarts ? withoutSpace(to) : to,
         ),
@@ -230,7 +245,7 @@ class DistanceCache {
   readonly #compute: (sourceId: number, targetId: number) => number;
   readonly #sourceIds = new Int32Array(SLOTS).fill(-1);
   readonly #targetIds = new Int32Array(SLOTS);
-  readonly #values = new Uint16Array(SLOTS);
+  readonly #values = new Float32Array(SLOTS);
 
   constructor(compute: (sourceId: number, targetId: number) => number) {
     this.#compute = compute;

@@ -1,15 +1,16 @@
-import type { Masses, Pair } from "./method.ts";
+import type { PairMethod } from "./method.ts";
 import { projected } from "./projected.ts";
 
 /**
  * Keep the mass of candidates that have an exact counterpart: the same bytes,
  * or the same role. All other mass joins the residual.
- *
- * @param pairs Position pairs.
- * @returns One distribution per pair.
  */
-export function exactMatch(pairs: readonly Pair[]): Promise<Masses[]> {
-  return Promise.resolve(
-    pairs.map((pair) => projected(pair, ({ distance }) => distance === 0)),
-  );
-}
+export const exactMatch: PairMethod = {
+  description: "exact counterparts keep their mass",
+  corrected: true,
+  settings: [],
+  pairs: (pairs) =>
+    Promise.resolve(
+      pairs.map((pair) => projected(pair, ({ distance }) => distance === 0)),
+    ),
+};

@@ -6,18 +6,40 @@
  * @module
  */
 
+import { balanced } from "./balanced.ts";
 import { exactMatch } from "./exact_match.ts";
+import { images } from "./images.ts";
 import type { AlignMethod } from "./method.ts";
-import { minEditDistance } from "./min_edit_distance.ts";
 import { optimalTransport } from "./optimal_transport.ts";
+import { reference } from "./reference.ts";
 
-export type { AlignMethod, Masses, Pair, TransportOptions } from "./method.ts";
+export type {
+  AlignBlocks,
+  AlignedBlock,
+  AlignMethod,
+  AlignMethodFacts,
+  AlignPairs,
+  AlignSetting,
+  BlockMethod,
+  BlockOptions,
+  MappedVocabularies,
+  Masses,
+  Pair,
+  PairMethod,
+  TransportOptions,
+} from "./method.ts";
 
 /** Every method, by the name `--method` takes. */
 export const methods = {
   "exact-match": exactMatch,
-  "min-edit-distance": minEditDistance,
+  "images": images,
+  // The same, by the name of the mapping that it goes with by default.
+  "min-edit-distance": images,
   "optimal-transport": optimalTransport,
+  "balanced": balanced,
+  "reference-hard": reference("hard", "FuseLLM's exact match as published"),
+  "reference-soft": reference("soft", "FuseLLM's mapping as published"),
+  "reference-ot": reference("soft-ot", "PTA-LLM's transport as published"),
 } satisfies Record<string, AlignMethod>;
 
 /** A name that `--method` takes. */

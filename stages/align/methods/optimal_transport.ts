@@ -3,6 +3,7 @@ import {
   type Masses,
   MassTable,
   type Pair,
+  type PairMethod,
   type TransportOptions,
 } from "./method.ts";
 
@@ -14,18 +15,21 @@ const LEAST = 1e-9;
  *
  * Rows are the source's top k, a = p / Σ p. Columns are the target's top k
  * joined with the images of the rows; b is the target's probability, elsewhere
- * an even share of its residual, normalized. C is the edit distance of decoded
- * bytes. Rows are met exactly, columns at the price τ, so that mass stays where
+ * an even share of its residual, normalized. C is the cost
+ * between tokens, by default the edit distance of decoded bytes. Rows are met exactly, columns at the price τ, so that mass stays where
  * it is free to stay, and goes to what the target finds likely where several
  * tokens are equally near. The residual, and the mass of candidates that have
- * nowhere to go, is not transported.
- *
- * @param pairs Position pairs.
- * @param options How to transport.
- * @returns Column sums times the mass that was transported, one distribution
- * per pair.
+ * nowhere to go, is not transported. What comes out are column sums times the
+ * mass that was transported.
  */
-export async function optimalTransport(
+export const optimalTransport: PairMethod = {
+  description: "transport that meets the source's distribution",
+  corrected: true,
+  settings: ["epsilon", "tau", "threshold", "iterations", "cost"],
+  pairs: transport,
+};
+
+async function transport(
   pairs: readonly Pair[],
   options: TransportOptions,
 ): Promise<Masses[]> {

@@ -53,6 +53,12 @@ export interface AlignReferenceOptions {
   defects?: ReferenceDefects;
 }
 
+/** A row, and how much of it does not tell what the source says. */
+export interface ReferenceRow extends AlignedRow {
+  /** Rows of weight 1 that nothing faces: they learn a one-hot of their own token. */
+  fallbackRows: number;
+}
+
 /**
  * Align captured rows the published way.
  *
@@ -74,7 +80,10 @@ export function referenceAligner(
   source: ReferenceTokenizer,
   mapping: Iterable<VocabMappingRow>,
   options: AlignReferenceOptions = {},
-): (targetRow: RepresentationRow, sourceRow: RepresentationRow) => AlignedRow {
+): (
+  targetRow: RepresentationRow,
+  sourceRow: RepresentationRow,
+) => ReferenceRow {
   const relation = relationOf(target, source, mapping);
   const { method = "soft-ot", logitsNumber = 10, threshold = 1e-5 } = options;
   const { defects = asPublished } = options;
@@ -101,6 +110,7 @@ export function referenceAligner(
       const kept = writeTop({ ids, masses: probs, marginalError }, row, t);
       row.weight[t] = kept > 0 ? 1 : 0;
       row.marginalError[t] = marginalError;
+      if (step.kind === "one-hot") row.fallbackRows++;
     });
     return row;
   };
@@ -143,7 +153,7 @@ function emptyRow(
   targetRow: RepresentationRow,
   sourceRow: RepresentationRow,
   topK = Math.max(targetRow.topK, sourceRow.topK),
-): AlignedRow {
+): ReferenceRow {
   const { length } = targetRow.inputIds;
   return {
     id: targetRow.id,
@@ -154,5 +164,6 @@ function emptyRow(
     marginalError: new Float32Array(length),
     labelLogprobs: new Float32Array(length).fill(NaN),
     bitsPerByte: sourceRow.bitsPerByte,
+    fallbackRows: 0,
   };
 }

@@ -9,6 +9,7 @@ export {
   type AlignReferenceOptions,
   referenceAligner,
   referenceMethods,
+  type ReferenceRow,
   type ReferenceTokenizer,
 } from "./align_reference.ts";
 export {

@@ -82,7 +82,7 @@ async function documentFiles(paths: readonly string[]): Promise<string[]> {
           `a saved dataset, or a directory of those`,
       );
     }
-    files.push(...readable);
+    for (const file of readable) files.push(file);
   }
   return [...new Set(files)];
 }

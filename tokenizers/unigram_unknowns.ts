@@ -55,7 +55,7 @@ export class UnigramUnknowns {
       const first = at;
       while (pieces[at + 1]?.id === this.#unknown) at++;
       const text = strings.slice(first, at + 1).join("");
-      spelled.push(...this.#spell(text));
+      for (const piece of this.#spell(text)) spelled.push(piece);
     }
     return spelled;
   }

@@ -99,6 +99,22 @@ Deno.test("evaluateText() predicts every byte after BOS, and no EOS", async () =
   assert.equal(result!.perplexity, Math.exp(result!.nats / 9));
 });
 
+Deno.test("evaluateText() takes a document of more tokens than a call takes arguments", async () => {
+  const text = "a".repeat(200_000);
+  const { vocabSize, contextLength } = byteScorer();
+  const scorer = {
+    vocabSize,
+    contextLength: Math.max(contextLength, 4096),
+    topLogprobs: (ids: Int32Array) =>
+      Promise.resolve({ labelLogprobs: new Float32Array(ids.length).fill(-1) }),
+  } as unknown as ReturnType<typeof byteScorer>;
+  const [result] = await evaluateText(each([document(text)]), {
+    tokenizer,
+    scorer,
+  });
+  assert.deepEqual([result!.tokens, result!.nats], [200_000, 200_000]);
+});
+
 Deno.test("evaluateText() keeps files apart", async () => {
   const results = await evaluateText(
     each([document("a"), document("bb", "b.txt"), document("", "c.txt")]),

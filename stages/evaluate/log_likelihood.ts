@@ -85,7 +85,7 @@ export function* cutWindows(
     const start = Math.max(head.length, end - room);
     const shift = start - head.length;
     yield {
-      ids: Int32Array.of(...head, ...ids.subarray(start, end)),
+      ids: Int32Array.from([...head, ...ids.subarray(start, end)]),
       rows: { start: next - shift - 1, end: end - shift - 1 },
     };
     next = end;

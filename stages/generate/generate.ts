@@ -79,7 +79,7 @@ function promptIds(
 ): Int32Array {
   const start = startId(tokenizer);
   const { ids } = tokenizer.encode(prompt);
-  const all = start === undefined ? ids : Int32Array.of(start, ...ids);
+  const all = start === undefined ? ids : Int32Array.from([start, ...ids]);
   if (all.length === 0) {
     throw new RangeError(
       "Cannot generate: the prompt is empty and the tokenizer has neither BOS " +

@@ -113,12 +113,12 @@ function encode(row: TextRow, tokenizer: Tokenizer): Sequence {
   const end = encoding.byteEnds.at(-1) ?? 0;
   return {
     row,
-    ids: Int32Array.of(...before, ...encoding.ids, ...after),
-    byteEnds: Int32Array.of(
+    ids: Int32Array.from([...before, ...encoding.ids, ...after]),
+    byteEnds: Int32Array.from([
       ...before.map(() => 0),
       ...encoding.byteEnds,
       ...after.map(() => end),
-    ),
+    ]),
   };
 }
 

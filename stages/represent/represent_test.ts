@@ -55,6 +55,13 @@ Deno.test("represent() starts with EOS where there is no BOS", async () => {
   assert.deepEqual([...row!.inputIds], [2, ...ids("a"), 2]);
 });
 
+Deno.test("represent() says that a block is too long, however long it is", async () => {
+  await assert.rejects(
+    rowsOf([block("a".repeat(200_000), true, "doc#0")]),
+    /Cannot represent block doc#0: it has 200002 tokens, expected at most 64/,
+  );
+});
+
 Deno.test("represent() keeps logprobs over the whole vocabulary", async () => {
   const [row] = await rowsOf([block("ab")], { topK: 3 });
   const [, a, b] = row!.inputIds;

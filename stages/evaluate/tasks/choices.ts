@@ -155,7 +155,7 @@ function answer(
   const hasStart = start !== undefined;
   const from = (first < 0 ? ids.length : first) + (hasStart ? 1 : 0);
   return {
-    ids: hasStart ? Int32Array.of(start, ...ids) : ids,
+    ids: hasStart ? Int32Array.from([start, ...ids]) : ids,
     from: Math.max(1, from),
     hasStart,
   };

@@ -100,7 +100,7 @@ function wholeText(text: string, tokenizer: Tokenizer): Continuation {
   const start = startId(tokenizer);
   const { ids } = tokenizer.encode(text);
   if (start === undefined) return { ids, from: 1, hasStart: false };
-  return { ids: Int32Array.of(start, ...ids), from: 1, hasStart: true };
+  return { ids: Int32Array.from([start, ...ids]), from: 1, hasStart: true };
 }
 
 /** Files without documents come last; puts them where they were asked for. */

@@ -1,6 +1,7 @@
 import { command as align } from "#/stages/align/main.ts";
 import { command as evaluate } from "#/stages/evaluate/main.ts";
 import { command as generate } from "#/stages/generate/main.ts";
+import { command as inspect } from "#/stages/inspect/main.ts";
 import { command as mapVocab } from "#/stages/map_vocab/main.ts";
 import { command as pack } from "#/stages/pack/main.ts";
 import { command as represent } from "#/stages/represent/main.ts";
@@ -19,6 +20,7 @@ const commands: readonly Command[] = [
   train,
   evaluate,
   generate,
+  inspect,
   run,
 ];
 

@@ -13,3 +13,4 @@ export * from "#/stages/pack/pack.ts";
 export * from "#/stages/train/train.ts";
 export * from "#/stages/evaluate/mod.ts";
 export * from "#/stages/generate/mod.ts";
+export * from "#/stages/inspect/mod.ts";

@@ -1,4 +1,8 @@
-import { type LossRows, temperTeacher } from "#/kernels/losses/mod.ts";
+import {
+  type LossRows,
+  prepareTeacher,
+  type ResidualName,
+} from "#/kernels/losses/mod.ts";
 import type { Weight } from "#/models/mod.ts";
 import type { Tensor } from "#/onnx/mod.ts";
 import type { Batch, FusedBatch } from "#/stages/train/batches.ts";
@@ -12,6 +16,8 @@ export interface FeedOptions {
   topK: number;
   /** Its temperature. */
   temperature: number;
+  /** What becomes of its residual. */
+  residual: ResidualName;
   /** Width of the model's logits. */
   vocabSize: number;
 }
@@ -80,25 +86,25 @@ export function labelFeeds(batch: Batch): Record<string, Tensor> {
  */
 export function fusedFeeds(
   batch: Batch,
-  { vocabSize, temperature }: FeedOptions,
+  options: FeedOptions,
 ): Record<string, Tensor> {
   const { topK, ids, weight } = batch.fused!;
   const dims = [batch.batch, batch.length];
-  const tempered = temperTeacher(
-    teacherOf(batch.fused!, vocabSize),
-    temperature,
+  const { fusedProbs, fusedResidual } = prepareTeacher(
+    teacherOf(batch.fused!, options.vocabSize),
+    options,
   );
   return {
     fused_ids: int64(ids.map((id) => Math.max(0, id)), [...dims, topK]),
     fused_probs: {
       type: "float32",
       dims: [...dims, topK],
-      data: tempered.fusedProbs,
+      data: fusedProbs,
     },
     fused_residual: {
       type: "float32",
       dims,
-      data: tempered.fusedResidual,
+      data: fusedResidual,
     },
     fused_weight: { type: "float32", dims, data: weight },
   };

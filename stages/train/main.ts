@@ -3,7 +3,7 @@ import { message } from "@optique/core/message";
 import { optional, withDefault } from "@optique/core/modifiers";
 import { option } from "@optique/core/primitives";
 import { choice, float, integer, string } from "@optique/core/valueparser";
-import { losses } from "#/kernels/losses/mod.ts";
+import { losses, residuals } from "#/kernels/losses/mod.ts";
 import { resolveModel } from "#/models/mod.ts";
 import {
   type Command,
@@ -87,10 +87,23 @@ const learning = object("Learning", {
     }),
     trainDefaults.loss,
   ),
+  residual: withDefault(
+    option("--residual", namesOf(residuals), {
+      description:
+        message`The mass outside a teacher's top-k: one outcome, an even share for every other token, left out on both sides, or zero`,
+    }),
+    trainDefaults.residual,
+  ),
+  beta: withDefault(
+    option("--beta", number, {
+      description: message`The teacher's part in generalized-js's mixture`,
+    }),
+    trainDefaults.beta,
+  ),
   lossOn: withDefault(
     option("--loss-on", namesOf({ auto: 0, ...lossHomes }), {
       description:
-        message`Where the loss is computed; auto is the training graph`,
+        message`Where the loss is computed; auto is the training graph where it holds the loss, else webgpu, else cpu`,
     }),
     trainDefaults.lossOn,
   ),

@@ -1,7 +1,12 @@
-import { losses, type LossName } from "#/kernels/losses/mod.ts";
+import {
+  losses,
+  type LossName,
+  type ResidualName,
+  residuals,
+} from "#/kernels/losses/mod.ts";
 import type { StorageDtype } from "#/models/dtypes.ts";
 import { type FusionName, fusions } from "#/stages/train/fusions/mod.ts";
-import { type LossHome, lossHomes } from "#/stages/train/passes.ts";
+import { isInGraph, type LossHome, lossHomes } from "#/stages/train/passes.ts";
 import { type ScheduleName, schedules } from "#/stages/train/schedule.ts";
 import type { TrainingData } from "#/stages/train/training_data.ts";
 
@@ -13,9 +18,15 @@ export interface TrainOptions {
   fusion: FusionName;
   /** The distance to the fused distribution. Defaults to `cross-entropy`. */
   loss: LossName;
+  /** What becomes of the fused distribution's residual. Defaults to `bucket`. */
+  residual: ResidualName;
+  /** β of the losses that mix teacher and model. Defaults to 0.5. */
+  beta: number;
   /**
-   * Where the loss is computed: in the training graph, or by a kernel, which
-   * has to move the logits to the GPU. Defaults to `auto`, the graph.
+   * Where the loss is computed: in the training graph, which holds cross-entropy
+   * and KL with the residual a bucket or zero; by a kernel, which has to move the
+   * logits to the GPU; or by the kernel's f64 reference. Defaults to `auto`: the
+   * graph where it can, else the GPU where there is one.
    */
   lossOn: LossHome | "auto";
   /**
@@ -76,6 +87,8 @@ export const trainDefaults: TrainOptions = {
   lmWeight: 0.9,
   fusion: "min-ce",
   loss: "cross-entropy",
+  residual: "bucket",
+  beta: 0.5,
   lossOn: "auto",
   recompute: false,
   temperature: 1,
@@ -117,6 +130,12 @@ export function checkOptions(options: TrainOptions): void {
     ["fusion", Object.keys(fusions).join(" or "), (name) => name in fusions],
     ["loss", Object.keys(losses).join(" or "), (name) => name in losses],
     [
+      "residual",
+      Object.keys(residuals).join(" or "),
+      (name) => name in residuals,
+    ],
+    ["beta", "between 0 and 1", (beta: number) => beta > 0 && beta < 1],
+    [
       "lossOn",
       ["auto", ...Object.keys(lossHomes)].join(" or "),
       (name) => name === "auto" || name in lossHomes,
@@ -151,10 +170,24 @@ export function checkOptions(options: TrainOptions): void {
       `Cannot train: ${name} is ${options[name]}, expected ${expected}`,
     );
   }
-  if (options.recompute && options.lossOn === "webgpu") {
+  checkLossHome(options);
+}
+
+/** Only the graph recomputes, and not every loss is in the graph. */
+function checkLossHome(options: TrainOptions): void {
+  const { loss, residual, lossOn, recompute, lmWeight } = options;
+  if (recompute && lossOn !== "auto" && lossOn !== "graph") {
     throw new RangeError(
-      "Cannot train: lossOn is webgpu and recompute is set, expected the loss " +
+      `Cannot train: lossOn is ${lossOn} and recompute is set, expected the loss ` +
         "in the graph, or no recompute",
+    );
+  }
+  const needsGraph = recompute || lossOn === "graph";
+  if (needsGraph && lmWeight < 1 && !isInGraph(options)) {
+    throw new RangeError(
+      `Cannot train: loss is ${loss} with residual ${residual}, expected ` +
+        "cross-entropy or kl with bucket or zero, as the training graph holds " +
+        "no other (--loss-on webgpu or cpu do, without --recompute)",
     );
   }
 }

@@ -1,77 +1,59 @@
-import { requestDevice } from "#/kernels/device.ts";
-import { losses, type LossName } from "#/kernels/losses/mod.ts";
+import type { LossName, ResidualName } from "#/kernels/losses/mod.ts";
 import {
   type BlockwiseOptions,
   type BlockwiseTraining,
   openBlockwise,
   trainingModel,
 } from "#/models/mod.ts";
-import {
-  createSession,
-  type Session,
-  type SessionOptions,
-  type Tensor,
-} from "#/onnx/mod.ts";
+import { createSession, type Session, type Tensor } from "#/onnx/mod.ts";
 import type { Batch } from "#/stages/train/batches.ts";
 import {
   type Arrays,
-  type FeedOptions,
   fusedFeeds,
   gradientFetches,
   labelFeeds,
-  lossRows,
   tokenFeeds,
   weightFeeds,
 } from "#/stages/train/feeds.ts";
+import { openCpuPass, openWebgpuPass } from "#/stages/train/external_pass.ts";
+import {
+  type OpenPass,
+  type Pass,
+  type PassOptions,
+  sessionOptions,
+} from "#/stages/train/pass.ts";
 
-/** How a {@linkcode Pass} computes. */
-export interface PassOptions extends FeedOptions {
-  /** The distance to the fused distribution. */
-  loss: LossName;
-  /** Go block by block and recompute what is inside one; with the graph only. */
-  recompute?: boolean;
-  /** Threads of onnxruntime. */
-  threads?: number | undefined;
-}
-
-/** The loss of a batch, in its two parts. */
-export interface PassValues {
-  /** Σ label weight · cross-entropy. */
-  crossEntropy: number;
-  /** Σ fused weight · distance, the temperature's square included. */
-  distance: number;
-}
-
-/** Forward and backward through a model and its loss. */
-export interface Pass extends AsyncDisposable {
-  /** The weights of the model, of all that a file may hold. */
-  readonly weightNames: readonly string[];
-  /**
-   * Run a batch.
-   *
-   * @param batch What to learn from.
-   * @param weights The weights, used in place.
-   * @param gradients Where the gradients are written.
-   * @returns The loss.
-   */
-  run(batch: Batch, weights: Arrays, gradients: Arrays): Promise<PassValues>;
-}
+export * from "./pass.ts";
 
 /** A home of the loss: the names `--loss-on` takes, but for `auto`. */
-export type LossHome = "graph" | "webgpu";
-
-/** Builds a {@linkcode Pass} for a model, by its config and weights' shapes. */
-export type OpenPass = (
-  config: Record<string, unknown>,
-  weights: Arrays,
-  options: PassOptions,
-) => Promise<Pass>;
+export type LossHome = "graph" | "webgpu" | "cpu";
 
 /** The homes of the loss by name. */
 export const lossHomes: Record<LossHome, OpenPass> = {
   graph: openGraphPass,
   webgpu: openWebgpuPass,
+  cpu: openCpuPass,
 };
+
+/** The losses that the training graph holds. */
+type GraphLoss = "cross-entropy" | "kl";
+
+/**
+ * Whether the training graph can compute a distance.
+ *
+ * @param distance The loss, and what becomes of the residual.
+ * @returns True if the loss can be one graph with the model.
+ */
+export function isInGraph<
+  Distance extends {
+    loss: LossName;
+    residual: ResidualName;
+  },
+>(distance: Distance): distance is Distance & { loss: GraphLoss } {
+  const { loss, residual } = distance;
+  return (loss === "cross-entropy" || loss === "kl") &&
+    (residual === "bucket" || residual === "zero");
+}
 
 /** Loss and gradients as one graph. */
 async function openGraphPass(
@@ -120,56 +102,6 @@ async function openWhole(
   };
 }
 
-/** The model as two graphs, and between them the kernel. */
-async function openWebgpuPass(
-  config: Record<string, unknown>,
-  weights: Arrays,
-  options: PassOptions,
-): Promise<Pass> {
-  const device = await requestDevice();
-  if (!device) {
-    throw new Error(
-      "Cannot compute the loss on webgpu: no adapter was found (a Vulkan " +
-        "driver such as mesa-vulkan-drivers gives one); --loss-on graph needs none",
-    );
-  }
-  const external = (backward: boolean) =>
-    trainingModel(config, weights, { loss: "external", backward });
-  const forward = await createSession(
-    external(false).bytes,
-    sessionOptions(options),
-  );
-  const { bytes, weightNames } = external(true);
-  const backward = await createSession(bytes, sessionOptions(options));
-  const { kernel } = losses[options.loss];
-  return {
-    weightNames,
-    async run(batch, weights, gradients) {
-      const feeds = { ...weightFeeds(weights), ...tokenFeeds(batch) };
-      const { logits } = await forward.run(feeds, ["logits"]);
-      const rows = lossRows(batch, logits!.data as Float32Array, options);
-      const { temperature } = options;
-      const { dlogits, ...values } = await kernel(device, rows, {
-        temperature,
-      });
-      const dims = [batch.batch, batch.length, options.vocabSize];
-      await backward.run(
-        { ...feeds, dlogits: { type: "float32", dims, data: dlogits } },
-        gradientFetches(gradients),
-      );
-      return {
-        crossEntropy: dot(rows.labelWeight, values.crossEntropy),
-        distance: dot(rows.fusedWeight, values.distance),
-      };
-    },
-    async [Symbol.asyncDispose]() {
-      await forward.close();
-      await backward.close();
-      device.destroy();
-    },
-  };
-}
-
 /** Forward through a model and the label's cross-entropy alone. */
 export interface Scoring extends AsyncDisposable {
   /**
@@ -212,28 +144,20 @@ export async function openScoring(
 }
 
 function graphOptions(options: PassOptions): BlockwiseOptions {
+  if (options.topK === 0) return sessionOptions(options);
+  if (!isInGraph(options)) {
+    throw new RangeError(
+      `Cannot compute ${options.loss} with residual ${options.residual} in ` +
+        "the graph, expected cross-entropy or kl with residual bucket or zero",
+    );
+  }
   const { topK, loss, temperature } = options;
   return {
     ...sessionOptions(options),
-    ...topK > 0 && { distillation: { topK, loss, temperature } },
+    distillation: { topK, loss, temperature },
   };
-}
-
-function sessionOptions(
-  { threads }: Pick<PassOptions, "threads">,
-): SessionOptions {
-  return { device: "cpu", ...threads && { threads } };
 }
 
 function scalar(): Tensor {
   return { type: "float32", dims: [], data: new Float32Array(1) };
-}
-
-function dot(weights: Float32Array, values: Float32Array): number {
-  let sum = 0;
-  // A value without weight may be anything, NaN too.
-  weights.forEach((weight, i) => {
-    if (weight !== 0) sum += weight * values[i]!;
-  });
-  return sum;
 }

@@ -1,5 +1,10 @@
+import assert from "node:assert/strict";
 import { requestDevice } from "#/kernels/device.ts";
-import { losses, type LossName } from "#/kernels/losses/mod.ts";
+import {
+  losses,
+  type LossName,
+  type ResidualName,
+} from "#/kernels/losses/mod.ts";
 import { initialWeights, trainingModel } from "#/models/mod.ts";
 import { createSession, type Tensor } from "#/onnx/mod.ts";
 import type { Batch } from "#/stages/train/batches.ts";
@@ -103,6 +108,53 @@ Deno.test({
   },
 });
 
+for (
+  const [loss, residual] of [
+    ["kl", "zero"],
+    ["reverse-kl", "spread"],
+    ["generalized-js", "ignored"],
+  ] as const
+) {
+  const title = `${loss}, residual ${residual}`;
+
+  Deno.test(`cpu pass matches the f64 reference (${title})`, async () => {
+    const batch = exampleBatch();
+    const { values } = await runHome("cpu", loss, 2, batch, { residual });
+    const expected = await referenceValues(loss, 2, batch, residual);
+    const tolerance = { rtol: 1e-12, atol: 1e-12 }; // the same function
+    assertAllClose(Object.values(values), expected, tolerance);
+  });
+
+  const other = loss === "kl" ? "graph" : "webgpu";
+  Deno.test({
+    name: `cpu and ${other} pass agree (${title})`,
+    ignore: other === "webgpu" && !device,
+    async fn() {
+      const cpu = await runHome("cpu", loss, 2, exampleBatch(), { residual });
+      const there = await runHome(other, loss, 2, exampleBatch(), { residual });
+      const tolerance = { rtol: 1e-5, atol: 1e-5 }; // as promised
+      assertAllClose(
+        Object.values(there.values),
+        Object.values(cpu.values),
+        tolerance,
+      );
+      for (const [name, { data }] of cpu.gradients) {
+        assertAllClose(there.gradients.get(name)!.data, data, tolerance);
+      }
+    },
+  });
+}
+
+Deno.test("graph pass refuses a loss that it does not hold", async () => {
+  await assert.rejects(
+    runHome("graph", "reverse-kl", 1, exampleBatch()),
+    new RangeError(
+      "Cannot compute reverse-kl with residual bucket in the graph, expected " +
+        "cross-entropy or kl with residual bucket or zero",
+    ),
+  );
+});
+
 async function runHome(
   home: LossHome,
   loss: LossName,
@@ -116,6 +168,8 @@ async function runHome(
     topK: 3,
     vocabSize,
     threads: 1,
+    residual: "bucket" as const,
+    beta: 0.5,
     ...change,
   };
   await using pass = await lossHomes[home](config, weights, options);
@@ -133,6 +187,7 @@ async function referenceValues(
   loss: LossName,
   temperature: number,
   batch: Batch,
+  choice: ResidualName = "bucket",
 ): Promise<number[]> {
   const { bytes } = trainingModel(config, weights, {
     loss: "external",
@@ -165,7 +220,7 @@ async function referenceValues(
     fusedWeight: weight,
     vocabSize,
     topK: 3,
-  }, { temperature });
+  }, { temperature, residual: choice });
   const dot = (a: Float32Array, b: Float64Array) =>
     a.reduce((sum, x, i) => sum + x * b[i]!, 0);
   return [

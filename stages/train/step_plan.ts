@@ -1,9 +1,10 @@
+import { requestDevice } from "#/kernels/device.ts";
 import { hashInput } from "#/shards/mod.ts";
 import type { BatchOptions } from "#/stages/train/batches.ts";
 import { fusions } from "#/stages/train/fusions/mod.ts";
 import type { ModelSource } from "#/stages/train/model_source.ts";
 import { chooseTeachers, type TrainOptions } from "#/stages/train/options.ts";
-import type { LossHome } from "#/stages/train/passes.ts";
+import { isInGraph, type LossHome } from "#/stages/train/passes.ts";
 import type { SavedState } from "#/stages/train/run_directory.ts";
 import type { TrainingData } from "#/stages/train/training_data.ts";
 
@@ -48,8 +49,7 @@ export async function planSteps(
   const totalRows = options.steps
     ? options.steps * perStep
     : Math.ceil(options.epochs * data.rows);
-  // The graph needs no device, and without a real GPU it is faster, too.
-  const lossOn = options.lossOn === "auto" ? "graph" : options.lossOn;
+  const lossOn = await chooseHome(options, teachers.length > 0);
   const topKs = teachers.map((name) => data.teachers[name]!);
   return {
     steps,
@@ -75,6 +75,24 @@ export async function planSteps(
       data: data.digest,
     },
   };
+}
+
+/** The home of the loss that `auto` stands for, which says so where it is slow. */
+async function chooseHome(
+  options: TrainOptions,
+  hasTeachers: boolean,
+): Promise<LossHome> {
+  if (options.lossOn !== "auto") return options.lossOn;
+  // The graph needs no device, and without a real GPU it is faster, too.
+  if (!hasTeachers || isInGraph(options)) return "graph";
+  const device = await requestDevice();
+  device?.destroy();
+  if (device) return "webgpu";
+  const note =
+    `train: no WebGPU adapter was found; ${options.loss} runs on the ` +
+    "CPU, by its f64 reference\n";
+  await Deno.stderr.write(new TextEncoder().encode(note));
+  return "cpu";
 }
 
 /**
@@ -119,6 +137,8 @@ const DISTILLATION_IDENTITY = [
   "lmWeight",
   "fusion",
   "loss",
+  "residual",
+  "beta",
   "temperature",
 ] as const;
 

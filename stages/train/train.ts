@@ -250,14 +250,16 @@ function trainerSetup(
   { topK, lossOn }: StepPlan,
   last: SavedState | undefined,
 ): TrainerSetup {
-  const { loss, temperature, recompute, threads, seed } = options;
+  const { loss, residual, beta, temperature } = options;
+  const { recompute, threads, seed } = options;
   const { beta1, beta2, epsilon, weightDecay, maxGradNorm } = options;
   return {
     config: model.config,
     weights: last?.directory ?? model.weights,
     optimizer: last?.directory,
     vocabSize: model.vocabSize,
-    ...{ loss, lossOn, temperature, topK, recompute, threads, seed },
+    ...{ loss, residual, beta, lossOn, temperature, topK },
+    ...{ recompute, threads, seed },
     ...{ beta1, beta2, epsilon, weightDecay, maxGradNorm },
   };
 }

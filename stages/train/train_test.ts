@@ -222,6 +222,15 @@ Deno.test("train() says what does not fit", async () => {
     [{ epsilon: 0 }, /epsilon is 0, expected a positive number/],
     [{ saveEvery: -1 }, /saveEvery is -1, expected 0 or more/],
     [{ threads: 0.5 }, /threads is 0.5, expected 1 or more/],
+    [{ beta: 1 }, /beta is 1, expected between 0 and 1/],
+    [
+      { loss: "reverse-kl", lossOn: "graph" },
+      /loss is reverse-kl with residual bucket, expected cross-entropy or kl/,
+    ],
+    [
+      { residual: "spread", recompute: true },
+      /loss is cross-entropy with residual spread, expected .* bucket or zero/,
+    ],
     [
       { recompute: true, lossOn: "webgpu" },
       /lossOn is webgpu and recompute is set, expected the loss in the graph/,
@@ -250,6 +259,23 @@ Deno.test("train() on a teacher comes closer to it, in either fusion", async () 
         loss === crossEntropy + distance
       ),
     );
+  }
+});
+
+Deno.test("train() comes closer to a teacher by a loss outside the graph", async () => {
+  // `auto` is the GPU where there is one.
+  for (const lossOn of ["cpu", "auto"] as const) {
+    const metrics = await run({
+      ...common,
+      data: withTeacher(data),
+      steps: 30,
+      lmWeight: 0.2,
+      loss: "kl",
+      residual: "spread",
+      lossOn,
+    });
+    const distances = metrics.map(({ distance }) => distance);
+    assert.ok(distances.at(-1)! < 0.8 * distances[0]!, distances.join(" "));
   }
 });
 

@@ -23,6 +23,8 @@ const setup: TrainerSetup = {
   seed: 4,
   vocabSize,
   loss: "kl",
+  residual: "bucket",
+  beta: 0.5,
   lossOn: "graph",
   temperature: 1,
   topK: 0,

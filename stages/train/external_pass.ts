@@ -1,0 +1,128 @@
+import { requestDevice } from "#/kernels/device.ts";
+import {
+  losses,
+  type LossOptions,
+  type LossOutput,
+  type LossRows,
+} from "#/kernels/losses/mod.ts";
+import { trainingModel } from "#/models/mod.ts";
+import { createSession } from "#/onnx/mod.ts";
+import {
+  type Arrays,
+  gradientFetches,
+  lossRows,
+  tokenFeeds,
+  weightFeeds,
+} from "#/stages/train/feeds.ts";
+import {
+  type OpenPass,
+  type Pass,
+  type PassOptions,
+  sessionOptions,
+} from "#/stages/train/pass.ts";
+
+/**
+ * The model as two graphs, and between them the loss's kernel.
+ *
+ * @param config config.json, verbatim.
+ * @param weights Shapes of the weights.
+ * @param options See {@linkcode PassOptions}.
+ * @returns The pass, to be closed by the caller.
+ * @throws {Error} If there is no device.
+ */
+export const openWebgpuPass: OpenPass = async (config, weights, options) => {
+  const device = await requestDevice();
+  if (!device) {
+    throw new Error(
+      "Cannot compute the loss on webgpu: no adapter was found (a Vulkan " +
+        "driver such as mesa-vulkan-drivers gives one); --loss-on cpu needs none",
+    );
+  }
+  const { kernel } = losses[options.loss];
+  const pass = await openExternalPass(
+    config,
+    weights,
+    options,
+    (rows, lossOptions) => kernel(device, rows, lossOptions),
+  );
+  return {
+    ...pass,
+    async [Symbol.asyncDispose]() {
+      await pass[Symbol.asyncDispose]();
+      device.destroy();
+    },
+  };
+};
+
+/**
+ * The model as two graphs, and between them the loss's f64 reference, which
+ * needs no device and is slower.
+ *
+ * @param config config.json, verbatim.
+ * @param weights Shapes of the weights.
+ * @param options See {@linkcode PassOptions}.
+ * @returns The pass, to be closed by the caller.
+ */
+export const openCpuPass: OpenPass = (config, weights, options) => {
+  const { cpu } = losses[options.loss];
+  return openExternalPass(config, weights, options, cpu);
+};
+
+/** A loss between the two graphs, in either of its forms. */
+type ComputeLoss = (
+  rows: LossRows,
+  options: LossOptions,
+) =>
+  | Promise<LossOutput>
+  | LossOutput<Float32Array | Float64Array>;
+
+async function openExternalPass(
+  config: Record<string, unknown>,
+  weights: Arrays,
+  options: PassOptions,
+  compute: ComputeLoss,
+): Promise<Pass> {
+  const external = (backward: boolean) =>
+    trainingModel(config, weights, { loss: "external", backward });
+  const forward = await createSession(
+    external(false).bytes,
+    sessionOptions(options),
+  );
+  const { bytes, weightNames } = external(true);
+  const backward = await createSession(bytes, sessionOptions(options));
+  return {
+    weightNames,
+    async run(batch, weights, gradients) {
+      const feeds = { ...weightFeeds(weights), ...tokenFeeds(batch) };
+      const { logits } = await forward.run(feeds, ["logits"]);
+      const rows = lossRows(batch, logits!.data as Float32Array, options);
+      const { dlogits, ...values } = await compute(rows, options);
+      const dims = [batch.batch, batch.length, options.vocabSize];
+      const data = Float32Array.from(dlogits);
+      await backward.run(
+        { ...feeds, dlogits: { type: "float32", dims, data } },
+        gradientFetches(gradients),
+      );
+      return {
+        crossEntropy: dot(rows.labelWeight, values.crossEntropy),
+        distance: dot(rows.fusedWeight, values.distance),
+      };
+    },
+    async [Symbol.asyncDispose]() {
+      await forward.close();
+      await backward.close();
+    },
+  };
+}
+
+function dot(
+  weights: Float32Array,
+  values: Float32Array | Float64Array,
+): number {
+  let sum = 0;
+  // A value without weight may be anything, NaN too.
+  weights.forEach((weight, i) => {
+    if (weight !== 0) sum += weight * values[i]!;
+  });
+  return sum;
+}

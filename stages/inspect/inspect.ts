@@ -2,7 +2,12 @@ import type { SinkhornOptions } from "#/kernels/mod.ts";
 import type { Scorer } from "#/models/mod.ts";
 import type { AlignedRow, RepresentationRow } from "#/shards/mod.ts";
 import { align } from "#/stages/align/align.ts";
-import { type AlignMethodName, methods } from "#/stages/align/methods/mod.ts";
+import type { CostName } from "#/stages/align/costs/mod.ts";
+import {
+  type AlignMethod,
+  type AlignMethodName,
+  methods,
+} from "#/stages/align/methods/mod.ts";
 import {
   type PositionPairs,
   positionPairs,
@@ -40,7 +45,16 @@ export interface InspectOptions {
   topK?: number;
   /** How to transport, for the methods that do. */
   sinkhorn?: SinkhornOptions;
+  /** What it costs to move mass, for the same. Defaults to `byte-edit-distance`. */
+  cost?: CostName;
 }
+
+/** Every method of the table once, under its first name. */
+const shownMethods = (
+  Object.entries(methods) as [AlignMethodName, AlignMethod][]
+).filter(([, method], index, all) =>
+  all.findIndex(([, other]) => other === method) === index
+);
 
 /** Two models' representations of the text. */
 interface Facing {
@@ -96,7 +110,9 @@ export async function inspect(
     text: shown,
     bytes,
     cut: byteLength(text) - bytes,
-    methods: Object.keys(methods),
+    methods: shownMethods.map(([name, { description, corrected }]) => ({
+      ...{ name, description, corrected },
+    })),
     target: readingOf(targetRow, target, used),
     sources: all,
   };
@@ -127,7 +143,7 @@ async function representationOf(
 
 async function inspectPairs(
   facing: Facing,
-  { sinkhorn = {} }: InspectOptions,
+  { sinkhorn = {}, cost = "byte-edit-distance" }: InspectOptions,
 ): Promise<InspectedPair[]> {
   const { target, source, targetRow, sourceRow } = facing;
   const mapping = [...mapVocab(target, source)];
@@ -137,10 +153,10 @@ async function inspectPairs(
     sourceRows: [sourceRow],
   };
   const results: MethodResult[] = [];
-  for (const method of Object.keys(methods) as AlignMethodName[]) {
+  for (const [method] of shownMethods) {
     const solver = new RecordingSolver();
     const { solve } = solver;
-    const rows = align(inputs, { method, sinkhorn, solve });
+    const rows = align(inputs, { method, sinkhorn, cost, solve });
     const [aligned] = await Array.fromAsync(rows);
     results.push({ aligned: aligned!, solver });
   }

@@ -61,6 +61,16 @@ export interface Rewritten {
   transport?: Transport;
 }
 
+/** An alignment method. */
+export interface InspectedMethod {
+  /** Its name. */
+  name: string;
+  /** What becomes of a distribution, in half a line. */
+  description: string;
+  /** Whether it obeys the law. */
+  corrected: boolean;
+}
+
 /** A target row and the source row that faces it. */
 export interface InspectedPair {
   /** Row of the target. */
@@ -69,7 +79,7 @@ export interface InspectedPair {
   source: number;
   /** Byte offset of the text that both predict from. */
   offset: number;
-  /** One entry per method, in the order of the page's list. */
+  /** One entry per method, in the inspection's order. */
   rewritten: readonly Rewritten[];
 }
 
@@ -87,8 +97,8 @@ export interface Inspection {
   bytes: number;
   /** UTF-8 bytes that were left out at its end, to fit the models' contexts. */
   cut: number;
-  /** Names of the alignment methods. */
-  methods: readonly string[];
+  /** The alignment methods. */
+  methods: readonly InspectedMethod[];
   /** The target. */
   target: Reading;
   /** The sources. */

@@ -3,9 +3,10 @@ import { object } from "@optique/core/constructs";
 import { message } from "@optique/core/message";
 import { optional, withDefault } from "@optique/core/modifiers";
 import { option } from "@optique/core/primitives";
-import { float, integer, string } from "@optique/core/valueparser";
+import { choice, float, integer, string } from "@optique/core/valueparser";
 import { sinkhornDefaults } from "#/kernels/mod.ts";
 import { openScorer, resolveModel } from "#/models/mod.ts";
+import { type CostName, costs } from "#/stages/align/costs/mod.ts";
 import {
   type Command,
   defineCommand,
@@ -28,6 +29,7 @@ interface Flags {
   topK: number;
   epsilon: number;
   tau: number;
+  cost: CostName;
   device: "auto" | "cpu" | "cuda" | "webgpu";
   dtype: "f32" | "f16" | "bf16";
 }
@@ -74,6 +76,12 @@ export const command: Command = defineCommand(
       }),
       sinkhornDefaults.tau,
     ),
+    cost: withDefault(
+      option("--cost", choice(Object.keys(costs) as CostName[]), {
+        description: message`What it costs to move mass between tokens`,
+      }),
+      "byte-edit-distance",
+    ),
     device,
     dtype,
   }),
@@ -81,7 +89,7 @@ export const command: Command = defineCommand(
 );
 
 async function run(flags: Flags): Promise<Report> {
-  const { out, topK, epsilon, tau } = flags;
+  const { out, topK, epsilon, tau, cost } = flags;
   const text = await textOf(flags);
   const directories = [flags.target, ...flags.source];
   const models: InspectModel[] = [];
@@ -93,7 +101,7 @@ async function run(flags: Flags): Promise<Report> {
     }
     const [target, ...sources] = models;
     const inspection = await inspect(text, target!, sources, {
-      topK,
+      ...{ topK, cost },
       sinkhorn: { epsilon, tau },
     });
     await Deno.mkdir(dirname(resolve(out)), { recursive: true });

@@ -26,7 +26,9 @@ const sum = (values) => values.reduce((total, value) => total + value, 0);
 function firstTransport() {
   const results = data.sources[0]?.pairs[0]?.rewritten ?? [];
   const all = results.findLastIndex(({ transport }) => transport);
-  const preferred = data.methods.indexOf("optimal-transport");
+  const preferred = data.methods.findIndex(({ name }) =>
+    name === "optimal-transport"
+  );
   return Math.max(0, preferred >= 0 ? preferred : all);
 }
 
@@ -110,7 +112,7 @@ function drawHead() {
   }
     ${
     figure(
-      `mass lost by ${escape(data.methods[state.method])}`,
+      `mass lost by ${escape(data.methods[state.method].name)}`,
       percent(sum(lost) / Math.max(1, lost.length)),
       "mean over the pairs",
     )
@@ -258,14 +260,18 @@ function drawPair() {
     }${drawMasses(sum(top.map(([, p]) => p)), 0, "top")}</div>`;
   };
   const cards = rewritten.map(({ top, lost, marginalError }, index) => {
+    const { name, description, corrected } = data.methods[index];
     const error = marginalError > 0
-      ? `marginal error ${marginalError.toExponential(0)}`
-      : "no transport";
+      ? `, marginal error ${marginalError.toExponential(0)}`
+      : "";
+    const sign = corrected
+      ? ""
+      : ` <i class="sign" title="its own tokenizer's distribution does not come out as it went in">breaks the law</i>`;
     return `<button class="card" data-method="${index}" aria-pressed="${
       index === state.method
-    }"><h3>${
-      escape(data.methods[index])
-    }</h3><span class="soft">${error}</span>${
+    }"><h3>${escape(name)}${sign}</h3><span class="soft">${
+      escape(description)
+    }${error}</span>${
       drawShares(top, data.target, {
         label: labels.target,
         wash: "--source-wash",
@@ -278,9 +284,9 @@ function drawPair() {
     escape(data.target.name)
   }, row ${row} of ${escape(one.name)}</span></h2>
   <p class="context">${drawContext(offset)}</p>
-  <div class="cards">${own(one, row, "source")}${cards}${
+  <div class="cards">${own(one, row, "source")}${
     own(data.target, target, "target")
-  }</div></section>${drawTransport(labels)}`;
+  }${cards}</div></section>${drawTransport(labels)}`;
 }
 
 function drawContext(offset) {
@@ -320,7 +326,7 @@ function drawTransport(labels) {
       value < 0.0005 ? "" : (100 * value).toFixed(value < 0.0995 ? 1 : 0),
   };
   return `<section class="panel" id="transport"><h2>Transport by ${
-    escape(data.methods[shown])
+    escape(data.methods[shown].name)
   } <span class="soft">· rows are the source's tokens with their mass a, columns the target's with b</span></h2>
     <div class="matrices">${drawMatrix(transport, cost, costs, labels)}${
     drawMatrix(transport, plan, plans, labels)
@@ -404,7 +410,7 @@ function draw() {
   history.replaceState(
     null,
     "",
-    `#s=${state.source}&p=${state.pair}&m=${data.methods[state.method]}`,
+    `#s=${state.source}&p=${state.pair}&m=${data.methods[state.method].name}`,
   );
 }
 
@@ -452,7 +458,7 @@ function readHash() {
     Math.min(Math.max(0, Number(hash.get(key)) || 0), Math.max(0, length - 1));
   state.source = index("s", data.sources.length);
   state.pair = index("p", source().pairs.length);
-  const method = data.methods.indexOf(hash.get("m"));
+  const method = data.methods.findIndex(({ name }) => name === hash.get("m"));
   if (method >= 0) state.method = method;
 }
 

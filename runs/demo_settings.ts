@@ -71,14 +71,11 @@ async function chooseSettings({ out }: { out: string }): Promise<Report> {
     await attempt("plain", { learningRate, lmWeight: 1 });
     await attempt("fused", { learningRate, lmWeight: FIRST_LM_WEIGHT });
   }
-  const { learningRate } = best(trials, "fused");
+  const { learningRate } = bestFused(trials);
   for (const lmWeight of LM_WEIGHTS) {
     await attempt("fused", { learningRate, lmWeight });
   }
-  const chosen = {
-    plain: best(trials, "plain"),
-    fused: best(trials, "fused"),
-  };
+  const chosen = { plain: bestPlain(trials), fused: bestFused(trials) };
   await Deno.writeTextFile(
     `${out}/settings.json`,
     JSON.stringify({ chosen, trials }, null, 2) + "\n",
@@ -86,9 +83,23 @@ async function chooseSettings({ out }: { out: string }): Promise<Report> {
   return { text: trials.map(row).join("\n"), lines: [chosen, ...trials] };
 }
 
-function best(trials: readonly Trial[], student: string): Trial {
-  return trials.filter((trial) => trial.student === student)
+/** Lowest mean over the domains. */
+function bestPlain(trials: readonly Trial[]): Trial {
+  return trials.filter(({ student }) => student === "plain")
     .reduce((a, b) => a.mean <= b.mean ? a : b);
+}
+
+/** Largest gain over the best plain student on the domain that gains least. */
+function bestFused(trials: readonly Trial[]): Trial {
+  const { scores: reference } = bestPlain(trials);
+  const leastGain = ({ scores }: Trial) =>
+    Math.min(
+      ...Object.entries(scores).map(([domain, value]) =>
+        reference[domain]! - value
+      ),
+    );
+  return trials.filter(({ student }) => student === "fused")
+    .reduce((a, b) => leastGain(a) >= leastGain(b) ? a : b);
 }
 
 function row({ student, learningRate, lmWeight, scores, mean }: Trial): string {

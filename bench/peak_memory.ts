@@ -1,0 +1,52 @@
+/**
+ * The most memory this process has had resident since {@linkcode resetOwnPeak}.
+ *
+ * @returns Bytes; 0 where the system does not say.
+ */
+export function ownPeak(): number {
+  return peakOf("self");
+}
+
+/** Forget the peak so far, where the system lets one. */
+export function resetOwnPeak(): void {
+  try {
+    Deno.writeTextFileSync("/proc/self/clear_refs", "5");
+  } catch {
+    // Then it counts from the start.
+  }
+}
+
+/**
+ * Run a command and watch its memory.
+ *
+ * @param args Arguments of `deno`.
+ * @returns The most bytes it had resident, and how many seconds it took.
+ * @throws {Error} If it fails.
+ */
+export async function peakOfCommand(
+  args: readonly string[],
+): Promise<{ bytes: number; seconds: number }> {
+  const start = performance.now();
+  const process = new Deno.Command(Deno.execPath(), {
+    args: [...args],
+    stdout: "null",
+    stderr: "null",
+  }).spawn();
+  let bytes = 0;
+  const timer = setInterval(() => {
+    bytes = Math.max(bytes, peakOf(String(process.pid)));
+  }, 20);
+  const { success } = await process.status;
+  clearInterval(timer);
+  if (!success) throw new Error(`Cannot measure deno ${args.join(" ")}`);
+  return { bytes, seconds: (performance.now() - start) / 1000 };
+}
+
+function peakOf(process: string): number {
+  try {
+    const status = Deno.readTextFileSync(`/proc/${process}/status`);
+    return Number(status.match(/VmHWM:\s+(\d+) kB/)?.[1] ?? 0) * 1024;
+  } catch {
+    return 0;
+  }
+}

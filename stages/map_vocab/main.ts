@@ -1,27 +1,48 @@
 import { object } from "@optique/core/constructs";
-import { message } from "@optique/core/message";
-import { withDefault } from "@optique/core/modifiers";
+import { message, text } from "@optique/core/message";
+import { optional, withDefault } from "@optique/core/modifiers";
 import { option } from "@optique/core/primitives";
-import { choice, string } from "@optique/core/valueparser";
+import { choice, integer, string } from "@optique/core/valueparser";
 import { resolveModel } from "#/models/mod.ts";
-import { datasets, type VocabMappingRow, writeDataset } from "#/shards/mod.ts";
+import {
+  datasets,
+  readRows,
+  type VocabMappingRow,
+  writeDataset,
+} from "#/shards/mod.ts";
 import {
   type Command,
   defineCommand,
+  list,
   type Report,
   runCommand,
 } from "#/stages/command.ts";
 import { Progress } from "#/stages/progress.ts";
 import { tokenizerFiles } from "#/stages/tokenizer_files.ts";
 import { loadTokenizer } from "#/tokenizers/mod.ts";
-import { mapVocab } from "./map_vocab.ts";
-import { type MapMethodName, methods } from "./methods/mod.ts";
+import { VocabMapper } from "./map_vocab.ts";
+import {
+  type MapMethod,
+  type MapMethodName,
+  type MapSetting,
+  type MapSettings,
+  methods,
+} from "./methods/mod.ts";
+import {
+  mappingDefects,
+  withMappingDefects,
+} from "./reference/map_reference.ts";
 
 interface Flags {
   target: string;
   source: string;
   out: string;
   method: MapMethodName;
+  text: string | undefined;
+  space: "bytes" | "string" | undefined;
+  window: number | undefined;
+  topK: number | undefined;
+  reference: readonly string[];
 }
 
 /** What is known of a mapping when it is there. */
@@ -35,6 +56,16 @@ interface Counts {
 }
 
 const directory = string({ metavar: "DIR" });
+const names = Object.keys(methods) as MapMethodName[];
+
+/** Every flag that only some methods heed, and what it is called. */
+const flagNames = {
+  text: "--text",
+  space: "--space",
+  window: "--window",
+  topK: "--top-k",
+  reference: "--reference",
+} satisfies Record<MapSetting, string>;
 
 /** `pta map-vocab`: source token → target tokens. */
 export const command: Command = defineCommand(
@@ -51,40 +82,75 @@ export const command: Command = defineCommand(
       description: message`Where the mapping goes`,
     }),
     method: withDefault(
-      option("--method", choice(Object.keys(methods) as MapMethodName[]), {
-        description:
-          message`How tokens without an exact counterpart are mapped`,
+      option("--method", choice(names), {
+        description: [
+          text(
+            "How tokens without an exact counterpart are mapped: such a token " +
+              names.map((name) => `${methods[name].description} (${name})`)
+                .join(", "),
+          ),
+        ],
       }),
       "min-edit-distance",
+    ),
+    text: optional(option("--text", directory, {
+      description:
+        message`What split has written, for methods that need a corpus: its training part is read`,
+    })),
+    space: optional(option("--space", choice(["bytes", "string"]), {
+      description:
+        message`Whether min-edit-distance counts edits of bytes or of characters (default: bytes)`,
+    })),
+    window: optional(option("--window", integer({ min: 1 }), {
+      description:
+        message`Tokens to either side that are company in co-occurrence (default: 5)`,
+    })),
+    topK: optional(option("--top-k", integer({ min: 1 }), {
+      description:
+        message`Images of a token at most (default: 8 by projection, 1 by statistics)`,
+    })),
+    reference: list(
+      option("--reference", string({ metavar: "DEFECT,DEFECT" }), {
+        description: [
+          text(
+            "Defects of the published mapping that are to be as published, " +
+              "the others corrected (default: all of them), or none. " +
+              Object.entries(mappingDefects)
+                .map(([name, what]) => `${name}: ${what}`).join("; "),
+          ),
+        ],
+      }),
+      0,
     ),
   }),
   mapVocabularies,
 );
 
-async function mapVocabularies(
-  { target, source, out, method }: Flags,
-): Promise<Report> {
-  const targetDirectory = await resolveModel(target);
-  const sourceDirectory = await resolveModel(source);
+async function mapVocabularies(flags: Flags): Promise<Report> {
+  const { out, method } = flags;
+  const settings = heededSettings(flags);
+  const targetDirectory = await resolveModel(flags.target);
+  const sourceDirectory = await resolveModel(flags.source);
   const counts: Counts = { exact: 0, near: 0, none: 0 };
+  const { text: corpus } = flags;
   const { manifest, skipped } = await writeDataset({
     out,
     stage: "map-vocab",
-    options: { method },
+    options: { method, ...settings },
     inputs: {
       target: tokenizerFiles(targetDirectory),
       source: tokenizerFiles(sourceDirectory),
+      ...(corpus !== undefined && { text: corpus }),
     },
     schema: datasets.vocabMappings,
     metadata: () => ({ ...counts }),
   }, async function* ({ rows }) {
-    const sourceTokenizer = await loadTokenizer(sourceDirectory);
-    const targetTokenizer = await loadTokenizer(targetDirectory);
-    const mapping = mapVocab(targetTokenizer, sourceTokenizer, { method });
+    const source = await loadTokenizer(sourceDirectory);
+    const target = await loadTokenizer(targetDirectory);
+    const mapper = new VocabMapper(target, source, { method, ...settings });
+    if (corpus !== undefined) await readCorpus(mapper, corpus);
     let left = rows;
-    for (
-      const row of counted(mapping, sourceTokenizer.vocabSize, counts)
-    ) {
+    for (const row of counted(mapper.rows(), source.vocabSize, counts)) {
       if (left-- <= 0) yield row;
     }
   });
@@ -102,6 +168,54 @@ async function mapVocabularies(
       skipped,
     }],
   };
+}
+
+/** What the method is told, of the flags that are given. */
+function heededSettings(flags: Flags): MapSettings {
+  const { settings }: MapMethod = methods[flags.method];
+  for (const name of Object.keys(flagNames) as MapSetting[]) {
+    const isGiven = name === "reference"
+      ? flags.reference.length > 0
+      : flags[name] !== undefined;
+    if (isGiven && !settings.includes(name)) throw unheeded(flags, name);
+    if (!isGiven && name === "text" && settings.includes(name)) {
+      throw new RangeError(
+        `Cannot map by ${flags.method} without a corpus, expected --text`,
+      );
+    }
+  }
+  const { space, window, topK, reference } = flags;
+  return {
+    ...(space && { space }),
+    ...(window !== undefined && { window }),
+    ...(topK !== undefined && { topK }),
+    ...(reference.length > 0 && { defects: defectsOf(reference) }),
+  };
+}
+
+function unheeded({ method }: Flags, setting: MapSetting): RangeError {
+  const heeding = names.filter((name) => {
+    const { settings }: MapMethod = methods[name];
+    return settings.includes(setting);
+  });
+  return new RangeError(
+    `Cannot map by ${method} with ${
+      flagNames[setting]
+    }: it does not heed it, ` +
+      `expected --method ${heeding.join(" or ")}`,
+  );
+}
+
+function defectsOf(reference: readonly string[]) {
+  const given = reference.flatMap((part) => part.split(","))
+    .map((name) => name.trim());
+  return withMappingDefects(given.join() === "none" ? [] : given);
+}
+
+async function readCorpus(mapper: VocabMapper, corpus: string): Promise<void> {
+  for await (const { text } of readRows(corpus, datasets.text)) {
+    mapper.read(text);
+  }
 }
 
 function* counted(

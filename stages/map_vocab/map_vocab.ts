@@ -5,11 +5,18 @@ import {
   byteVocabulary,
 } from "#/stages/byte_vocabulary.ts";
 import type { Tokenizer } from "#/tokenizers/mod.ts";
-import { type Image, type MapMethodName, methods } from "./methods/mod.ts";
+import {
+  type MapMethod,
+  type MapMethodName,
+  type MapSettings,
+  methods,
+  type TokenMapper,
+  type TokenMethod,
+} from "./methods/mod.ts";
 import { specialImages } from "./special_images.ts";
 
 /** How to map. */
-export interface MapVocabOptions {
+export interface MapVocabOptions extends MapSettings {
   /** How tokens without an exact counterpart are mapped. Defaults to `min-edit-distance`. */
   method?: MapMethodName;
 }
@@ -29,43 +36,157 @@ export interface MapVocabOptions {
  *   Its mass belongs to the residual.
  *
  * A byte token (`<0x41>`) whose byte another token has is no candidate but for
- * its own spelling: the target never writes it.
+ * its own spelling: the target never writes it. The method `reference` does all
+ * of it in the published way.
  *
  * @param target The target's tokenizer.
  * @param source The source's tokenizer.
  * @param options See {@linkcode MapVocabOptions}.
+ * @param texts A corpus, for methods that need one.
  * @returns The images of every source id, ascending; at least one each.
- * @throws {RangeError} If no token of the target stands for bytes.
+ * @throws {RangeError} If no token of the target stands for bytes, or the
+ * method lacks a corpus.
  */
 export function* mapVocab(
   target: Tokenizer,
   source: Tokenizer,
-  { method = "min-edit-distance" }: MapVocabOptions = {},
+  options: MapVocabOptions = {},
+  texts: Iterable<string> = [],
 ): Generator<VocabMappingRow> {
+  const mapper = new VocabMapper(target, source, options);
+  for (const text of texts) mapper.read(text);
+  yield* mapper.rows();
+}
+
+/** What {@linkcode mapVocab} does, step by step, for a corpus that is a stream. */
+export class VocabMapper {
+  readonly #name: MapMethodName;
+  readonly #method: MapMethod;
+  readonly #rows: () => Iterable<VocabMappingRow>;
+  readonly #tokenMapper: TokenMapper | undefined;
+  #texts = 0;
+
+  /**
+   * Prepare.
+   *
+   * @param target The target's tokenizer.
+   * @param source The source's tokenizer.
+   * @param options See {@linkcode MapVocabOptions}.
+   * @throws {RangeError} If no token of the target stands for bytes.
+   */
+  constructor(
+    target: Tokenizer,
+    source: Tokenizer,
+    { method = "min-edit-distance", ...settings }: MapVocabOptions = {},
+  ) {
+    this.#name = method;
+    this.#method = methods[method];
+    if ("vocabulary" in this.#method) {
+      const { vocabulary } = this.#method;
+      this.#rows = () => vocabulary(target, source, settings);
+      return;
+    }
+    const exact = exactImages(target, source);
+    const mapper = mapperOf(this.#method, { target, source, exact }, settings);
+    this.#rows = () => mappedRows(target, source, exact.images, mapper);
+    this.#tokenMapper = mapper;
+  }
+
+  /**
+   * Take note of a text, for methods that need a corpus.
+   *
+   * @param text A text.
+   */
+  read(text: string): void {
+    this.#tokenMapper?.read?.(text);
+    this.#texts++;
+  }
+
+  /**
+   * Map, after all texts are read.
+   *
+   * @returns The images of every source id, ascending; at least one each.
+   * @throws {RangeError} If the method lacks a corpus.
+   */
+  rows(): Iterable<VocabMappingRow> {
+    if (this.#method.settings.includes("text") && this.#texts === 0) {
+      throw new RangeError(
+        `Cannot map by ${this.#name}: there is no text, expected a corpus ` +
+          `(--text) of at least one block`,
+      );
+    }
+    return this.#rows();
+  }
+}
+
+/** Where the tokens go that have an exact counterpart, and the target's tokens by bytes. */
+interface ExactImages {
+  images: ReadonlyMap<number, number>;
+  vocabulary: ByteVocabulary;
+}
+
+function exactImages(target: Tokenizer, source: Tokenizer): ExactImages {
   const vocabulary = byteVocabulary(target);
   const bySpelling = new Map<string, number>();
   target.tokens.forEach((token, id) => {
     if (token !== "" && !bySpelling.has(token)) bySpelling.set(token, id);
   });
-  const byRole = specialImages(target, source);
-  const nowhere: Image = {
+  const images = new Map(specialImages(target, source));
+  for (let sourceId = 0; sourceId < source.vocabSize; sourceId++) {
+    if (images.has(sourceId)) continue;
+    const bytes = bytesOf(source, sourceId);
+    const spelled = bySpelling.get(source.tokens[sourceId] ?? "");
+    const image = exactImage(bytes, spelled, target, vocabulary);
+    if (image !== undefined) images.set(sourceId, image);
+  }
+  return { images, vocabulary };
+}
+
+function mapperOf(
+  { tokens }: TokenMethod,
+  { target, source, exact }: {
+    target: Tokenizer;
+    source: Tokenizer;
+    exact: ExactImages;
+  },
+  settings: MapSettings,
+): TokenMapper {
+  const inexact: number[] = [];
+  for (let id = 0; id < source.vocabSize; id++) {
+    if (exact.images.has(id) || bytesOf(source, id).length === 0) continue;
+    inexact.push(id);
+  }
+  const { vocabulary } = exact;
+  return tokens({ target, source, vocabulary, inexact }, settings);
+}
+
+function* mappedRows(
+  target: Tokenizer,
+  source: Tokenizer,
+  exact: ReadonlyMap<number, number>,
+  mapper: TokenMapper,
+): Generator<VocabMappingRow> {
+  const nowhere = {
     targetId: target.special.unk ?? target.special.eos ?? 0,
     distance: Infinity,
     weight: 0,
   };
-
   for (let sourceId = 0; sourceId < source.vocabSize; sourceId++) {
-    const bytes = source.tokenBytes[sourceId] ?? new Uint8Array(0);
-    const spelled = bySpelling.get(source.tokens[sourceId] ?? "");
-    const exact = byRole.get(sourceId) ??
-      exactImage(bytes, spelled, target, vocabulary);
-    const images = exact !== undefined
-      ? [{ targetId: exact, distance: 0, weight: 1 }]
-      : bytes.length > 0
-      ? methods[method](bytes, vocabulary)
-      : [nowhere];
-    for (const image of images) yield { sourceId, ...image };
+    const targetId = exact.get(sourceId);
+    if (targetId !== undefined) {
+      yield { sourceId, targetId, distance: 0, weight: 1 };
+      continue;
+    }
+    const isText = bytesOf(source, sourceId).length > 0;
+    const images = isText ? mapper.images(sourceId) : [];
+    for (const image of images.length > 0 ? images : [nowhere]) {
+      yield { sourceId, ...image };
+    }
   }
+}
+
+function bytesOf({ tokenBytes }: Tokenizer, id: number): Uint8Array {
+  return tokenBytes[id] ?? new Uint8Array(0);
 }
 
 /** The target's token with these bytes, or without any and of this spelling. */

@@ -3,11 +3,25 @@
  *
  * @module
  */
-export { mapVocab, type MapVocabOptions } from "./map_vocab.ts";
+export { mapVocab, type MapVocabOptions, VocabMapper } from "./map_vocab.ts";
 export {
   type Image,
+  type MapInputs,
   type MapMethod,
+  type MapMethodFacts,
   type MapMethodName,
+  type MapSetting,
+  type MapSettings,
   methods as mapMethods,
+  type TokenMapper,
+  type TokenMethod,
+  type VocabularyMethod,
 } from "./methods/mod.ts";
+export {
+  type MappedVocabulary,
+  type MappingDefects,
+  mappingDefects,
+  mapReference,
+  withMappingDefects,
+} from "./reference/map_reference.ts";
 export type { ByteVocabulary } from "#/stages/byte_vocabulary.ts";

@@ -1,19 +1,104 @@
+import { NearestStrings } from "#/kernels/edit_distance/nearest_strings.ts";
+import { bytesKey } from "#/kernels/mod.ts";
 import type { ByteVocabulary } from "#/stages/byte_vocabulary.ts";
-import type { Image } from "./method.ts";
+import type { MapInputs, TokenMethod } from "./method.ts";
 
 /**
- * Map a token to the one at the least edit distance over bytes.
+ * Map a token to the one at the least edit distance, over bytes or over
+ * characters; of several equally near, to the one with the smallest id.
  *
- * @param bytes What the source token stands for.
- * @param target The target's vocabulary; of several tokens equally near, the
- * one with the smallest id is taken.
- * @returns One image of weight 1.
  * @see Wan et al. 2024, {@link https://arxiv.org/abs/2401.10491}, Section 3.2.
  */
-export function minEditDistance(
-  bytes: Uint8Array,
-  { ids, nearest }: ByteVocabulary,
-): Image[] {
-  const { index, distance } = nearest.find(bytes);
-  return [{ targetId: ids[index]!, distance, weight: 1 }];
+export const minEditDistance: TokenMethod = {
+  description: "goes to the token at the least edit distance",
+  settings: ["space"],
+  tokens: (inputs, { space = "bytes" }) => {
+    const nearest = nearestIn[space](inputs);
+    return {
+      images: (sourceId) => [{ ...nearest(sourceId), weight: 1 }],
+    };
+  },
+};
+
+/** Finds the nearest token of the target. */
+export type FindNearest = (
+  sourceId: number,
+) => { targetId: number; distance: number };
+
+const nearestIn = { bytes: nearestBytes, string: nearestCharacters } as const;
+
+/**
+ * Look for the nearest token over bytes.
+ *
+ * @param inputs What is mapped to what.
+ * @returns A function from source tokens to the nearest of the target.
+ */
+export function nearestBytes({ source, vocabulary }: MapInputs): FindNearest {
+  const { ids, nearest } = vocabulary;
+  return (sourceId) => {
+    const { index, distance } = nearest.find(source.tokenBytes[sourceId]!);
+    return { targetId: ids[index]!, distance };
+  };
+}
+
+function nearestCharacters(inputs: MapInputs): FindNearest {
+  const { source, target, vocabulary: { ids } } = inputs;
+  const strings = new NearestStrings(
+    Array.from(ids, (id) => characters(target.tokenBytes[id]!)),
+  );
+  return (sourceId) => {
+    const wanted = characters(source.tokenBytes[sourceId]!);
+    const { indexes, distance } = strings.nearest(wanted);
+    return { targetId: ids[indexes[0]!]!, distance };
+  };
+}
+
+/**
+ * All target tokens that are nearest over bytes.
+ *
+ * @param vocabulary The target's tokens by bytes.
+ * @param target The target's tokenizer.
+ * @returns A function from bytes to ids, ascending, and their distance.
+ */
+export function allNearest(
+  { ids }: ByteVocabulary,
+  { tokenBytes }: MapInputs["target"],
+): (bytes: Uint8Array) => { targetIds: number[]; distance: number } {
+  const strings = new NearestStrings(
+    Array.from(ids, (id) => bytesKey(tokenBytes[id]!)),
+  );
+  return (bytes) => {
+    const { indexes, distance } = strings.nearest(bytesKey(bytes));
+    return { targetIds: indexes.map((index) => ids[index]!), distance };
+  };
+}
+
+/**
+ * Bytes as text. A byte that belongs to no character is a character of its own,
+ * a lone surrogate, as in Python's `surrogateescape`.
+ */
+function characters(bytes: Uint8Array): string {
+  let text = "";
+  for (let at = 0; at < bytes.length;) {
+    const length = sequenceLength(bytes[at]!);
+    const character = decoded(bytes.subarray(at, at + length));
+    text += character ?? String.fromCharCode(0xdc00 + bytes[at]!);
+    at += character === undefined ? 1 : length;
+  }
+  return text;
+}
+
+/** Bytes of a character, by its first. */
+function sequenceLength(lead: number): number {
+  return lead < 0xc0 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+}
+
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+function decoded(bytes: Uint8Array): string | undefined {
+  try {
+    return decoder.decode(bytes);
+  } catch {
+    return undefined;
+  }
 }

@@ -20,6 +20,30 @@ export type MappingDefects = Readonly<
   Record<keyof typeof mappingDefects, boolean>
 >;
 
+/**
+ * Switch defects of the mapping on.
+ *
+ * @param names Those that are to be as published; the others are corrected.
+ * @returns A switch for each.
+ * @throws {RangeError} If there is no such defect.
+ */
+export function withMappingDefects(names: Iterable<string>): MappingDefects {
+  const on = new Set(names);
+  const known = Object.keys(mappingDefects);
+  const foreign = [...on].find((name) => !known.includes(name));
+  if (foreign !== undefined) {
+    throw new RangeError(
+      `Cannot switch a defect on: "${foreign}" is none of the mapping's, ` +
+        `expected one of ${known.join(", ")}`,
+    );
+  }
+  const switches = known.map((name) => [name, on.has(name)] as const);
+  return Object.fromEntries(switches) as Record<
+    keyof typeof mappingDefects,
+    boolean
+  >;
+}
+
 /** Everything as published. */
 export const mappingAsPublished: MappingDefects = {
   "raw-strings": true,

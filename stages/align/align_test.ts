@@ -174,6 +174,21 @@ Deno.test("align() by optimal-transport splits among equally near tokens as the 
   assertAllClose([hat! / bat!], [3], { rtol: 0.01, atol: 0 });
 });
 
+Deno.test("align() by images keeps to an exact mapping at the start of a text, too", async () => {
+  const source = model(byteLevel, "the cat", () => log([1, 0.6], [9, 0.3]));
+  const target = model(sentencePiece, "the cat", () => log([2, 0.5]));
+  const rows = align({
+    targetRows: [target.row],
+    sourceRows: [source.row],
+    target: sentencePiece,
+    source: byteLevel,
+    mapping: mapVocab(sentencePiece, byteLevel, { method: "exact-match" }),
+  }, { method: "images" });
+  const [row] = await Array.fromAsync(rows);
+  // `th` has no exact counterpart, nor has ` th`.
+  assert.deepEqual(said(row!, 0, sentencePiece), { "▁the": 0.6 });
+});
+
 Deno.test("align() leaves rows without a pair to their label", async () => {
   const source = model(byteLevel, "the cats", () => log([8, 0.6]));
   const target = model(sentencePiece, "the cats", () => log([3, 0.5]));

@@ -49,7 +49,8 @@ const SPACE = 0x20;
  * At the start of a text a SentencePiece tokenizer writes a space that is not
  * there. A row that predicts such a token compares by what its candidates add
  * to the text: `▁the` adds `the`. Where only one of the two models stands
- * there, images are looked up anew, by those bytes.
+ * there, images are looked up anew, by those bytes: the same bytes, or else the
+ * nearest, if the mapping has such images at all.
  */
 export class TokenRelations {
   readonly #target: Tokenizer;
@@ -57,6 +58,8 @@ export class TokenRelations {
   readonly #images: TokenImage[][];
   readonly #relations = new Map<string, TokenRelation>();
   readonly #cost: TokenCost;
+  /** Whether the mapping has images that are not exact. */
+  readonly #mapsInexact: boolean;
   #vocabulary: ByteVocabulary | undefined;
 
   /**
@@ -78,6 +81,9 @@ export class TokenRelations {
     this.#target = target;
     this.#source = source;
     this.#images = imagesOf(mapping, target, source);
+    this.#mapsInexact = this.#images.some((images) =>
+      images.some(({ distance }) => distance > 0)
+    );
   }
 
   /** Images of a source token at most. */
@@ -160,6 +166,7 @@ export class TokenRelations {
     if (wanted.length === 0) return [];
     this.#vocabulary ??= byteVocabulary(this.#target);
     const { ids, nearest } = this.#vocabulary;
+    if (!this.#mapsInexact && nearest.exact(wanted) === undefined) return [];
     const { index, distance } = nearest.find(wanted);
     return [{ targetId: ids[index]!, distance, weight: 1 }];
   }

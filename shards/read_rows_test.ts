@@ -49,7 +49,9 @@ const packed: PackedRow[] = [0, 1].map((row) => ({
       topkLogprobs: Float32Array.of(-1, -2, -0.5, ...Array(3).fill(-Infinity)),
       weight: Float32Array.of(1, 1, 0),
       bitsPerByte: Float32Array.of(0.5, 0.5, 0),
+      labelLogprobs: Float32Array.of(-0.25, NaN, NaN),
     },
+    // As earlier versions wrote it, without labelLogprobs.
     "gpt2_small": {
       topK: 1,
       topkIds: Int32Array.of(5, 6, -1),

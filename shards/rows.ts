@@ -78,6 +78,12 @@ export interface PackedTeacher {
   weight: Float32Array;
   /** Bits per byte of the block each position belongs to, `[L]`; 0 on padding. */
   bitsPerByte: Float32Array;
+  /**
+   * The teacher's logprob of the bytes from this position to the next at which
+   * it says something, `[L]`; NaN elsewhere. Datasets of earlier versions do not
+   * have it.
+   */
+  labelLogprobs?: Float32Array;
 }
 
 /** One training row of L positions. */

@@ -101,15 +101,22 @@ const packedColumns = {
   position: "int32List",
 } as const;
 
-const teacher: DatasetSchema<PackedTeacher> = flat("teacher", {
-  topkIds: "int32Table",
-  topkLogprobs: "float16Table",
-  weight: "float32List",
-  bitsPerByte: "float32List",
-});
+/** A column that datasets of earlier versions do not have. */
+const LABELS = "label_logprobs";
+
+const teacher: DatasetSchema<Omit<PackedTeacher, "labelLogprobs">> = flat(
+  "teacher",
+  {
+    topkIds: "int32Table",
+    topkLogprobs: "float16Table",
+    weight: "float32List",
+    bitsPerByte: "float32List",
+  },
+);
 
 /**
- * The schema of packed rows.
+ * The schema of packed rows. `label_logprobs` of a teacher is written where the
+ * first row has it and read where a file has it.
  *
  * @param teachers Names of the teachers to read or write; without it, those
  * whose columns a file has.
@@ -125,6 +132,8 @@ function packed(teachers?: readonly string[]): DatasetSchema<PackedRow> {
         for (const [column, kind] of teacherColumns) {
           columns[`${name}_${column}`] = kind;
         }
+        const labels = `${name}_${LABELS}`;
+        if (names.includes(labels)) columns[labels] = "float32List";
       }
       return columns;
     },
@@ -140,6 +149,8 @@ function packed(teachers?: readonly string[]): DatasetSchema<PackedRow> {
         for (const [column] of teacherColumns) {
           values[`${name}_${column}`] = parts[column]!;
         }
+        const { labelLogprobs } = row.teachers[name]!;
+        if (labelLogprobs) values[`${name}_${LABELS}`] = labelLogprobs;
       }
       return values;
     },
@@ -152,11 +163,15 @@ function packed(teachers?: readonly string[]): DatasetSchema<PackedRow> {
         teachers: {} as Record<string, PackedTeacher>,
       };
       for (const name of teachers ?? teachersAmong(Object.keys(values))) {
-        row.teachers[name] = teacher.row(Object.fromEntries(
-          teacherColumns.map((
-            [column],
-          ) => [column, values[`${name}_${column}`]!]),
-        ));
+        const labels = values[`${name}_${LABELS}`] as Float32Array | undefined;
+        row.teachers[name] = {
+          ...teacher.row(Object.fromEntries(
+            teacherColumns.map((
+              [column],
+            ) => [column, values[`${name}_${column}`]!]),
+          )),
+          ...labels && { labelLogprobs: labels },
+        };
       }
       return row as PackedRow;
     },

@@ -80,12 +80,9 @@ async function* iterate<Row>(
 function ownTeacher(target: RepresentationRow): BlockTeacher {
   const weight = new Float32Array(target.inputIds.length).fill(1);
   weight.fill(0, -1);
-  const { topK, topkIds, topkLogprobs, bitsPerByte } = target;
+  const { topK, topkIds, topkLogprobs, labelLogprobs, bitsPerByte } = target;
   return {
-    topK,
-    topkIds,
-    topkLogprobs,
-    weight,
+    ...{ topK, topkIds, topkLogprobs, labelLogprobs, weight },
     // A block without bytes has no bits per byte.
     bitsPerByte: bytesOf(target) === 0 && isNaN(bitsPerByte) ? 0 : bitsPerByte,
   };

@@ -10,6 +10,8 @@ export interface BlockTeacher {
   topkLogprobs: Float32Array;
   /** `[T]`. */
   weight: Float32Array;
+  /** Of the bytes up to where it says something again, `[T]`; else NaN. */
+  labelLogprobs: Float32Array;
   /** Of the whole block. */
   bitsPerByte: number;
 }
@@ -30,6 +32,7 @@ export interface Block {
 export class OpenRow {
   /** The row; what is not taken yet is padding. */
   readonly row: PackedRow;
+  readonly #teachers: Record<string, Required<PackedTeacher>>;
   #taken = 0;
   #blocks = 0;
 
@@ -40,14 +43,15 @@ export class OpenRow {
    * @param teachers Name and K of every teacher.
    */
   constructor(length: number, teachers: ReadonlyMap<string, number>) {
+    this.#teachers = Object.fromEntries(
+      [...teachers].map(([name, topK]) => [name, silence(length, topK)]),
+    );
     this.row = {
       inputIds: new Int32Array(length),
       labels: new Int32Array(length).fill(-100),
       document: new Int32Array(length).fill(-1),
       position: new Int32Array(length),
-      teachers: Object.fromEntries(
-        [...teachers].map(([name, topK]) => [name, silence(length, topK)]),
-      ),
+      teachers: this.#teachers,
     };
   }
 
@@ -70,10 +74,11 @@ export class OpenRow {
     row.document.fill(this.#blocks, start, end);
     for (let at = start; at < end; at++) row.position[at] = at - start;
     for (const [name, said] of teachers) {
-      const teacher = row.teachers[name]!;
+      const teacher = this.#teachers[name]!;
       teacher.topkIds.set(said.topkIds, start * said.topK);
       teacher.topkLogprobs.set(said.topkLogprobs, start * said.topK);
       teacher.weight.set(said.weight, start);
+      teacher.labelLogprobs.set(said.labelLogprobs, start);
       teacher.bitsPerByte.fill(said.bitsPerByte, start, end);
     }
     this.#taken = end;
@@ -81,12 +86,13 @@ export class OpenRow {
   }
 }
 
-function silence(length: number, topK: number): PackedTeacher {
+function silence(length: number, topK: number): Required<PackedTeacher> {
   return {
     topK,
     topkIds: new Int32Array(length * topK).fill(-1),
     topkLogprobs: new Float32Array(length * topK).fill(-Infinity),
     weight: new Float32Array(length),
     bitsPerByte: new Float32Array(length),
+    labelLogprobs: new Float32Array(length).fill(NaN),
   };
 }

@@ -177,3 +177,20 @@ Deno.test("pack() throws on a NaN, or leaves its block out", async () => {
   assert.deepEqual(counts, { blocks: 2, dropped: 2, bytes: 1 + 4 });
   assert.deepEqual(unpacked(rows).map(([first]) => first), [0, 30]);
 });
+
+Deno.test("pack() keeps what every teacher makes of the labels, NaN elsewhere", async () => {
+  const blocks = representationRows(2);
+  const name = "a";
+  const sources = [{ name, rows: alignedRows(blocks) }];
+  const [row] = await Array.fromAsync(pack(blocks, sources, { length: 9 }));
+  // Blocks of 2 and 3 positions; the source says something at every second one.
+  const rest = [NaN, NaN, NaN, NaN];
+  assert.deepEqual([...row!.teachers.target!.labelLogprobs!], [
+    ...[-0, NaN, -0, -1 / 8, NaN],
+    ...rest,
+  ]);
+  assert.deepEqual([...row!.teachers.a!.labelLogprobs!], [
+    ...[-0, NaN, -0, NaN, NaN],
+    ...rest,
+  ]);
+});

@@ -56,6 +56,10 @@ function makeRows({ items, vocabSize, topK: k, peak, seed }: {
     fusedWeight: fill(items, () => Math.max(0, random() - 0.2)),
     vocabSize,
     topK,
+    matched: Uint32Array.from(
+      { length: vocabSize },
+      () => random() < 0.7 ? 1 : 0,
+    ),
   };
 }
 

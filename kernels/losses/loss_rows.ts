@@ -21,6 +21,11 @@ export interface LossRows<Logits = Float32Array<ArrayBuffer>> {
   vocabSize: number;
   /** K. */
   topK: number;
+  /**
+   * Which tokens the teacher's own vocabulary knows, `[V]`: nonzero. The hybrid
+   * losses compare those token by token, and the others by rank.
+   */
+  matched?: Uint32Array<ArrayBuffer>;
 }
 
 /** What a loss makes of a teacher's residual: the names `--residual` takes. */
@@ -80,6 +85,30 @@ export interface LossOutput<Values = Float32Array> {
    * respect to the logits, `[N, V]`.
    */
   dlogits: Values;
+}
+
+/**
+ * Which tokens both vocabularies know.
+ *
+ * @param loss Names the loss in errors.
+ * @param rows The rows.
+ * @returns `matched`, and which tokens are not, each `[V]`.
+ * @throws {RangeError} If the rows do not say so for every token.
+ */
+export function partition(
+  loss: string,
+  { matched, vocabSize }: Pick<LossRows, "matched" | "vocabSize">,
+): {
+  matched: Uint32Array<ArrayBuffer>;
+  unmatched: Uint32Array<ArrayBuffer>;
+} {
+  if (matched?.length !== vocabSize) {
+    throw new RangeError(
+      `Cannot compute ${loss}: matched has ${matched?.length ?? 0} entries, ` +
+        `expected one for each of the ${vocabSize} tokens`,
+    );
+  }
+  return { matched, unmatched: matched.map((one) => one === 0 ? 1 : 0) };
 }
 
 /** The teacher's part of {@linkcode LossRows}. */

@@ -26,10 +26,17 @@ const fewOptions = fc.record({
 });
 
 /** Their gradient jumps where q passes p: differences across it are no test. */
-const kinked: ReadonlySet<string> = new Set(["total-variation"]);
-/** Those that are zero for a model that equals its teacher, and only there. */
+const kinked: ReadonlySet<string> = new Set([
+  "total-variation",
+  "uld",
+  "gold",
+  "h-kl",
+]);
+/** They know tokens by rank, and so all of the vocabulary counts. */
+const ranked: ReadonlySet<string> = new Set(["uld", "gold", "h-kl"]);
+/** Those that are never negative, and zero for a model that equals its teacher. */
 const divergences = Object.entries(losses)
-  .filter(([name]) => name !== "cross-entropy");
+  .filter(([name]) => name !== "cross-entropy" && name !== "h-kl");
 
 for (const [name, { kernel, cpu }] of Object.entries(losses)) {
   const fixed = kinked.has(name) ? { seed: 20 } : {};
@@ -38,7 +45,7 @@ for (const [name, { kernel, cpu }] of Object.entries(losses)) {
     fc.assert(
       fc.property(lossRows(), options, fc.nat(), (rows, options, seed) => {
         const { dlogits } = cpu(rows, options);
-        const step = 1e-4;
+        const step = kinked.has(name) ? 1e-6 : 1e-4;
         for (let probe = 0; probe < 5; probe++) {
           const at = (seed + probe * 7919) % rows.logits.length;
           const total = (offset: number) => {
@@ -120,6 +127,8 @@ for (const [name, { cpu }] of divergences) {
         const { distance } = cpu(rows, options);
         assert.ok(distance.every((value) => value >= -atol));
         if (options.residual === "zero") return;
+        // A listed token below the tail's share has a rank in the tail.
+        if (ranked.has(name)) options.residual = "spread";
         const equal = cpu(modelOfTeacher(rows), options);
         assertAllClose(equal.distance, new Float64Array(distance.length), {
           rtol: 0,
@@ -143,7 +152,8 @@ Deno.test("losses: cpu() of an ignored residual sees no logit outside the top-k"
       if (ids.includes(at % rows.vocabSize)) return;
       const logits = rows.logits.slice();
       logits[at]! += 1;
-      for (const { cpu } of Object.values(losses)) {
+      for (const [name, { cpu }] of Object.entries(losses)) {
+        if (ranked.has(name)) continue;
         const before = cpu(rows, { residual: "ignored" });
         const after = cpu({ ...rows, logits }, { residual: "ignored" });
         assert.deepEqual(after.distance, before.distance);

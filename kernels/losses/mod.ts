@@ -15,6 +15,12 @@ import { reverseKl } from "#/kernels/losses/reverse_kl/reverse_kl.ts";
 import { reverseKlCpu } from "#/kernels/losses/reverse_kl/reverse_kl_cpu.ts";
 import { totalVariation } from "#/kernels/losses/total_variation/total_variation.ts";
 import { totalVariationCpu } from "#/kernels/losses/total_variation/total_variation_cpu.ts";
+import { uld } from "#/kernels/losses/uld/uld.ts";
+import { uldCpu } from "#/kernels/losses/uld/uld_cpu.ts";
+import { gold } from "#/kernels/losses/gold/gold.ts";
+import { goldCpu } from "#/kernels/losses/gold/gold_cpu.ts";
+import { hKl } from "#/kernels/losses/h_kl/h_kl.ts";
+import { hKlCpu } from "#/kernels/losses/h_kl/h_kl_cpu.ts";
 import type {
   LossOptions,
   LossOutput,
@@ -32,6 +38,14 @@ export * from "./generalized_js/generalized_js.ts";
 export * from "./generalized_js/generalized_js_cpu.ts";
 export * from "./total_variation/total_variation.ts";
 export * from "./total_variation/total_variation_cpu.ts";
+export * from "./uld/uld.ts";
+export * from "./uld/uld_cpu.ts";
+export * from "./gold/gold.ts";
+export * from "./gold/gold_cpu.ts";
+export * from "./h_kl/h_kl.ts";
+export * from "./h_kl/h_kl_cpu.ts";
+
+export type { OutcomeTerm } from "./outcomes_cpu.ts";
 
 /** A loss in its two forms. */
 export interface Loss {
@@ -54,7 +68,10 @@ export type LossName =
   | "kl"
   | "reverse-kl"
   | "generalized-js"
-  | "total-variation";
+  | "total-variation"
+  | "uld"
+  | "gold"
+  | "h-kl";
 
 /** The losses by name. */
 export const losses: Record<LossName, Loss> = {
@@ -63,4 +80,7 @@ export const losses: Record<LossName, Loss> = {
   "reverse-kl": { kernel: reverseKl, cpu: reverseKlCpu },
   "generalized-js": { kernel: generalizedJs, cpu: generalizedJsCpu },
   "total-variation": { kernel: totalVariation, cpu: totalVariationCpu },
+  uld: { kernel: uld, cpu: uldCpu },
+  gold: { kernel: gold, cpu: goldCpu },
+  "h-kl": { kernel: hKl, cpu: hKlCpu },
 };

@@ -1,4 +1,4 @@
-import { run } from "#/kernels/device.ts";
+import { type Binding, run } from "#/kernels/device.ts";
 import {
   checkLossRows,
   interleave,
@@ -14,10 +14,12 @@ import shared from "./outcomes.wgsl" with { type: "text" };
 export interface OutcomeShader {
   /** Names the loss in errors. */
   label: string;
-  /** WGSL of `fn term(p: f32, log_q: f32) -> vec2<f32>`. */
+  /** WGSL of `fn term(v: u32, p: f32, log_q: f32) -> vec2<f32>`. */
   code: string;
   /** Values of the `override` constants that `code` declares. */
   constants?: Record<string, number>;
+  /** Buffers that `code` declares, at bindings from 8 on. */
+  bindings?: readonly Binding[];
 }
 
 /** Threads a row; a power of two, for the tree reductions. */
@@ -40,7 +42,7 @@ export async function outcomeLoss(
   device: GPUDevice,
   rows: LossRows,
   options: LossOptions,
-  { label, code, constants }: OutcomeShader,
+  { label, code, constants, bindings = [] }: OutcomeShader,
 ): Promise<LossOutput> {
   checkLossRows(rows, options);
   const { logits, labels } = rows;
@@ -62,6 +64,7 @@ export async function outcomeLoss(
       ...teacherBindings(rows, options),
       { length: items * 2 },
       { length: logits.length },
+      ...bindings,
     ],
     items,
   });

@@ -1,7 +1,9 @@
 // A distance that is a sum over outcomes, and its gradient: what all such losses
 // share. A loss appends its own `term`:
 //
-//   fn term(p: f32, log_q: f32) -> vec2<f32>   // d(p, q) and q ∂d/∂q
+//   fn term(v: u32, p: f32, log_q: f32) -> vec2<f32>   // d(p, q) and q ∂d/∂q
+//
+// of the outcome that is token v, or the whole tail. It may add bindings from 8 on.
 //
 // One workgroup owns one row of V logits z; thread t owns tokens t, t + WORKGROUP,
 // … The teacher is K tokens with probabilities p, and a tail with the residual r.
@@ -27,6 +29,7 @@ override RESIDUAL: u32;
 override WORKGROUP: u32;
 
 const LOWEST: f32 = -1e38;
+const TAIL: u32 = 0xffffffff;
 const IGNORED = 0u;
 const BUCKET = 1u;
 const SPREAD = 2u;
@@ -130,18 +133,18 @@ fn main(
     let id = fused_ids[row * K + k];
     if (id < 0) { continue; }
     let log_q = (logits[base + u32(id)] - tops.x) / TEMPERATURE - log_z_tempered;
-    total += term(fused_probs[row * K + k], log_q);
+    total += term(u32(id), fused_probs[row * K + k], log_q);
   }
   if (RESIDUAL == SPREAD) {
     for (var i = t; i < V; i += WORKGROUP) {
       if (dlogits[base + i] == 0.0) {
-        total += term(each, (logits[base + i] - tops.x) / TEMPERATURE - log_z_tempered);
+        total += term(i, each, (logits[base + i] - tops.x) / TEMPERATURE - log_z_tempered);
       }
     }
   }
   var tail = vec2(0.0);
   if (RESIDUAL == BUCKET && has_tail) {
-    tail = term(fused_residual[row], log_tail - log_z_tempered);
+    tail = term(TAIL, fused_residual[row], log_tail - log_z_tempered);
   }
   total = reduce_sum(t, vec3(total, 0.0)).xy + tail;
 
@@ -157,7 +160,7 @@ fn main(
     if (in_tail && RESIDUAL == BUCKET) {
       pull += tail.y * exp((z - tops.y) / TEMPERATURE) / sums.y;
     }
-    if (in_tail && RESIDUAL == SPREAD) { pull += term(each, log_q).y; }
+    if (in_tail && RESIDUAL == SPREAD) { pull += term(i, each, log_q).y; }
     dlogits[base + i] = label_weight * exp(z - tops.x - log_z) + scale * pull;
   }
   storageBarrier();
@@ -166,7 +169,7 @@ fn main(
     let id = fused_ids[row * K + k];
     if (id < 0) { continue; }
     let log_q = (logits[base + u32(id)] - tops.x) / TEMPERATURE - log_z_tempered;
-    dlogits[base + u32(id)] += scale * term(fused_probs[row * K + k], log_q).y;
+    dlogits[base + u32(id)] += scale * term(u32(id), fused_probs[row * K + k], log_q).y;
   }
   storageBarrier();
 

@@ -14,15 +14,17 @@ export interface OutcomeTerm {
    *
    * @param p The teacher's probability.
    * @param logQ The model's logprob.
+   * @param token The token; −1 for the whole tail.
    */
-  value(p: number, logQ: number): number;
+  value(p: number, logQ: number, token: number): number;
   /**
    * q ∂d/∂q, which stays finite where q vanishes.
    *
    * @param p The teacher's probability.
    * @param logQ The model's logprob.
+   * @param token The token; −1 for the whole tail.
    */
-  pull(p: number, logQ: number): number;
+  pull(p: number, logQ: number, token: number): number;
 }
 
 /**
@@ -94,6 +96,7 @@ export function addCrossEntropy(
 
 const BUCKET = 1;
 const SPREAD = 2;
+const TAIL = -1;
 
 /** One row's teacher, as the distance takes it. */
 interface TeacherRow {
@@ -123,16 +126,16 @@ function addDistance(
   const logZ = logSumExp(Float64Array.of(known, tail));
 
   const hasTail = tail > -Infinity;
-  const tailPull = hasTail ? pull(residual, tail - logZ) : 0;
-  let distance = hasTail ? value(residual, tail - logZ) : 0;
+  const tailPull = hasTail ? pull(residual, tail - logZ, TAIL) : 0;
+  let distance = hasTail ? value(residual, tail - logZ, TAIL) : 0;
   let pulls = tailPull;
   for (let v = 0; v < z.length; v++) {
     if (!isToken(v)) {
       if (hasTail) dz[v]! += scale * tailPull * Math.exp(z[v]! - tail);
       continue;
     }
-    const h = pull(probs[v]!, z[v]! - logZ);
-    distance += value(probs[v]!, z[v]! - logZ);
+    const h = pull(probs[v]!, z[v]! - logZ, v);
+    distance += value(probs[v]!, z[v]! - logZ, v);
     pulls += h;
     dz[v]! += scale * h;
   }

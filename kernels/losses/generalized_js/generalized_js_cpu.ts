@@ -3,7 +3,10 @@ import type {
   LossOutput,
   LossRows,
 } from "#/kernels/losses/loss_rows.ts";
-import { outcomeLossCpu } from "#/kernels/losses/outcomes_cpu.ts";
+import {
+  outcomeLossCpu,
+  type OutcomeTerm,
+} from "#/kernels/losses/outcomes_cpu.ts";
 
 /**
  * Compute the generalized Jensen-Shannon divergence of teacher and model in f64:
@@ -24,16 +27,27 @@ export function generalizedJsCpu(
   options: LossOptions = {},
 ): LossOutput<Float64Array> {
   const { beta = 0.5 } = options;
+  return outcomeLossCpu(rows, options, generalizedJsTerm(beta));
+}
+
+/**
+ * The generalized Jensen-Shannon divergence of one outcome. It is never negative,
+ * so that a part of the outcomes can be compared by it, too.
+ *
+ * @param beta β.
+ * @returns Value and pull.
+ */
+export function generalizedJsTerm(beta: number): OutcomeTerm {
   const logMixture = (p: number, logQ: number) =>
     Math.log(beta * p + (1 - beta) * Math.exp(logQ));
   const ofModel = (p: number, logQ: number) => {
     const q = Math.exp(logQ);
     return q === 0 ? 0 : (1 - beta) * q * (logQ - logMixture(p, logQ));
   };
-  return outcomeLossCpu(rows, options, {
+  return {
     value: (p, logQ) =>
       ofModel(p, logQ) +
       (p === 0 ? 0 : beta * p * (Math.log(p) - logMixture(p, logQ))),
     pull: ofModel,
-  });
+  };
 }

@@ -3,7 +3,7 @@
 // See outcomes.wgsl.
 const LEAST_PROB: f32 = 1e-9;
 
-fn term(p: f32, log_q: f32) -> vec2<f32> {
+fn term(v: u32, p: f32, log_q: f32) -> vec2<f32> {
   let ratio = log_q - log(max(p, LEAST_PROB));
   return exp(log_q) * vec2(ratio, ratio + 1.0);
 }

@@ -9,7 +9,7 @@ import type {
   RepresentationRow,
   VocabMappingRow,
 } from "#/shards/mod.ts";
-import type { CostName } from "./costs/mod.ts";
+import type { CostName, Embeddings } from "./costs/mod.ts";
 import type { EvidenceTally } from "./evidence.ts";
 import { joinRows } from "./join_rows.ts";
 import {
@@ -63,6 +63,8 @@ export interface AlignOptions {
   ) => Promise<SinkhornOutput>;
   /** What it costs to move mass, for the same. Defaults to `byte-edit-distance`. */
   cost?: CostName;
+  /** The target's embeddings, for costs that need them. */
+  embeddings?: Embeddings;
   /** Which defects to reproduce, for the published methods. Defaults to all. */
   defects?: ReferenceDefects;
   /** Is told what is kept and lost, where it is of interest. */

@@ -37,6 +37,14 @@ const same = tinyTokenizer(
 );
 const sayable = same.tokens.map((_, id) => id)
   .filter((id) => same.tokens[id] !== "");
+const embeddings = {
+  values: Float32Array.from(same.tokens.flatMap((_, id) => [
+    Math.sin(id),
+    Math.cos(3 * id),
+    Math.sin(7 * id + 1),
+  ])),
+  width: 3,
+};
 const text = "ab aba é ba中 b";
 const topK = 7;
 
@@ -69,7 +77,7 @@ async function alignOne(
     target: same,
     source: same,
     mapping: mapVocab(same, same),
-  }, options);
+  }, { embeddings, ...options });
   for await (const row of rows) return row;
   throw new RangeError("align() returned no row");
 }

@@ -32,13 +32,14 @@ import { Progress } from "#/stages/progress.ts";
 import { tokenizerFiles } from "#/stages/tokenizer_files.ts";
 import { loadTokenizer } from "#/tokenizers/mod.ts";
 import { align, type AlignOptions } from "./align.ts";
-import { type CostName, costs } from "./costs/mod.ts";
+import { type Cost, type CostName, costs } from "./costs/mod.ts";
 import { type Evidence, EvidenceTally } from "./evidence.ts";
 import {
   type AlignMethod,
   type AlignMethodName,
   methods,
 } from "./methods/mod.ts";
+import { readEmbeddings } from "./read_embeddings.ts";
 import { referenceDefects, withDefects } from "./reference/mod.ts";
 
 interface Flags {
@@ -62,6 +63,7 @@ interface Flags {
 const directory = string({ metavar: "DIR" });
 const defaults = sinkhornDefaults;
 const names = Object.keys(methods) as AlignMethodName[];
+const costNames = Object.keys(costs) as CostName[];
 
 /** `pta align`: a source's distributions → the same over the target's vocabulary. */
 export const command: Command = defineCommand(
@@ -112,9 +114,14 @@ export const command: Command = defineCommand(
       0,
     ),
     cost: optional(
-      option("--cost", choice(Object.keys(costs) as CostName[]), {
-        description:
-          message`What it costs to move mass (default: byte-edit-distance)`,
+      option("--cost", choice(costNames), {
+        description: [
+          text(
+            "What it costs to move mass (default: byte-edit-distance). " +
+              costNames.map((name) => `${name}: ${costs[name].description}`)
+                .join("; "),
+          ),
+        ],
       }),
     ),
     topK: optional(
@@ -177,6 +184,7 @@ async function alignDatasets(flags: Flags): Promise<Report> {
         vocabMapping: flags.vocabMapping,
         target: tokenizerFiles(targetDirectory),
         source: tokenizerFiles(sourceDirectory),
+        ...(needsEmbeddings(flags) && { embeddings: targetDirectory }),
       },
       schema: datasets.aligned,
       ...(Object.keys(splits).join() !== "train" && {
@@ -234,6 +242,11 @@ function heededOptions(flags: Flags): Record<string, unknown> {
   }
   const heeded = settings.map((name) => [name, given[name]] as const);
   return { method, topK, ...Object.fromEntries(heeded) };
+}
+
+function needsEmbeddings({ cost }: Flags): boolean {
+  const chosen: Cost | undefined = cost && costs[cost];
+  return chosen?.needsEmbeddings ?? false;
 }
 
 /** Names of the defects that are switched on, in their order. */
@@ -298,10 +311,11 @@ async function* produce(
   try {
     const read = (directory: string) =>
       readRows(directory, datasets.representations, { split, skip });
+    const target = await loadTokenizer(targetDirectory);
     const rows = align({
       targetRows: read(flags.targetRepresentations),
       sourceRows: read(flags.sourceRepresentations),
-      target: await loadTokenizer(targetDirectory),
+      target,
       source: await loadTokenizer(sourceDirectory),
       mapping: await Array.fromAsync(
         readRows(flags.vocabMapping, datasets.vocabMappings),
@@ -312,6 +326,9 @@ async function* produce(
       sinkhorn: { epsilon, tau, threshold, iterations },
       ...(solver && { solve: solver.solve }),
       ...(cost && { cost }),
+      ...(needsEmbeddings(flags) && {
+        embeddings: await readEmbeddings(targetDirectory, target.vocabSize),
+      }),
       defects: withDefects(defectsOf(flags)),
       evidence,
       firstRow: skip,

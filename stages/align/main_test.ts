@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { saveCheckpoint } from "#/models/mod.ts";
 import {
   type AlignedRow,
   datasets,
@@ -240,3 +241,38 @@ Deno.test("pta align transports at the cost that --cost names", async () => {
     assert.equal(options.cost, "prefix-overlap");
   });
 });
+
+Deno.test("pta align reads the target's embeddings where the cost needs them", async () => {
+  await withModels(async (root, args) => {
+    const run = (out: string) =>
+      call(align, [...args, "--out", out, "--cost", "embedding"]);
+    const [one, other] = [`${root}/one`, `${root}/other`];
+    await writeEmbeddings(`${root}/target`, 1);
+    await run(one);
+    await writeEmbeddings(`${root}/target`, 2);
+    await run(other);
+    assert.notDeepEqual(await read(one), await read(other));
+    const { inputs } = await readManifest(one);
+    assert.ok(inputs.embeddings);
+    await assert.rejects(run(one), /inputs.embeddings/);
+    await writeEmbeddings(`${root}/target`, 3, "lm_head.weight");
+    await assert.rejects(
+      run(`${root}/none`),
+      /Cannot read embeddings of .* it has no weight embed_tokens, wte or/,
+    );
+  });
+});
+
+async function writeEmbeddings(
+  directory: string,
+  seed: number,
+  name = "model.embed_tokens.weight",
+): Promise<void> {
+  const random = mulberry32(seed);
+  const shape = [320, 3];
+  const data = Float32Array.from({ length: 960 }, () => random() - 0.5);
+  const config = { model_type: "llama", vocab_size: 320 };
+  const sizes = { max_position_embeddings: 64 };
+  const weights = new Map([[name, { shape, data }]]);
+  await saveCheckpoint(directory, { ...config, ...sizes }, weights);
+}

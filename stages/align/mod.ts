@@ -6,9 +6,11 @@
  */
 export { align, type AlignInputs, type AlignOptions } from "./align.ts";
 export {
-  type CostMaker,
+  type Cost,
+  type CostInputs,
   type CostName,
   costs as alignCosts,
+  type Embeddings,
   type TokenCost,
 } from "./costs/mod.ts";
 export { type AlignedPairs, type Evidence, EvidenceTally } from "./evidence.ts";
@@ -31,7 +33,9 @@ export {
 } from "./methods/mod.ts";
 export * from "./reference/mod.ts";
 export { type PositionPairs, positionPairs } from "./position_pairs.ts";
+export { readEmbeddings } from "./read_embeddings.ts";
 export {
+  type RelationOptions,
   type TokenImage,
   type TokenRelation,
   TokenRelations,

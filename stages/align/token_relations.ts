@@ -4,7 +4,13 @@ import {
   byteVocabulary,
 } from "#/stages/byte_vocabulary.ts";
 import type { Tokenizer } from "#/tokenizers/mod.ts";
-import { type CostName, costs, type TokenCost } from "./costs/mod.ts";
+import {
+  type Cost,
+  type CostName,
+  costs,
+  type Embeddings,
+  type TokenCost,
+} from "./costs/mod.ts";
 
 /** A target token that takes mass of a source token. */
 export type TokenImage = Omit<VocabMappingRow, "sourceId">;
@@ -31,6 +37,14 @@ export interface TokenRelation {
     targetIds: ArrayLike<number>,
     into: Float32Array,
   ): void;
+}
+
+/** What it costs to move mass. */
+export interface RelationOptions {
+  /** How the cost is told. Defaults to `byte-edit-distance`. */
+  cost?: CostName;
+  /** The target's embeddings, for costs that need them. */
+  embeddings?: Embeddings;
 }
 
 /** Cost between a special token and whatever is not its image, in edits. */
@@ -68,16 +82,17 @@ export class TokenRelations {
    * @param target The target's tokenizer.
    * @param source The source's tokenizer.
    * @param mapping Images of every source token.
-   * @param options What it costs to move mass.
+   * @param options See {@linkcode RelationOptions}.
    * @throws {RangeError} If the mapping is not one of these tokenizers.
    */
   constructor(
     target: Tokenizer,
     source: Tokenizer,
     mapping: Iterable<VocabMappingRow>,
-    { cost = "byte-edit-distance" }: { cost?: CostName } = {},
+    { cost = "byte-edit-distance", embeddings }: RelationOptions = {},
   ) {
-    this.#cost = costs[cost](target);
+    const { make }: Cost = costs[cost];
+    this.#cost = make({ target, embeddings });
     this.#target = target;
     this.#source = source;
     this.#images = imagesOf(mapping, target, source);

@@ -1,5 +1,21 @@
 import type { Tokenizer } from "#/tokenizers/mod.ts";
 
+/** Rows of a model's input embedding, one per token. */
+export interface Embeddings {
+  /** The rows, `[V, D]`; there may be more than tokens. */
+  values: Float32Array;
+  /** D. */
+  width: number;
+}
+
+/** What a cost may need to know. */
+export interface CostInputs {
+  /** The target's tokenizer. */
+  target: Tokenizer;
+  /** The target's embeddings, where they are given. */
+  embeddings?: Embeddings | undefined;
+}
+
 /**
  * What it costs to move mass between two tokens that stand for bytes.
  *
@@ -11,10 +27,12 @@ import type { Tokenizer } from "#/tokenizers/mod.ts";
  */
 export type TokenCost = (from: Uint8Array, to: Uint8Array) => number;
 
-/**
- * Prepares a cost.
- *
- * @param target The target's tokenizer.
- * @returns The cost.
- */
-export type CostMaker = (target: Tokenizer) => TokenCost;
+/** A way to say what it costs. */
+export interface Cost {
+  /** What is counted, in half a line. */
+  description: string;
+  /** Whether it cannot do without the target's embeddings. */
+  needsEmbeddings?: true;
+  /** Prepares it. */
+  make: (inputs: CostInputs) => TokenCost;
+}

@@ -6,19 +6,21 @@
  * @module
  */
 
-import { editDistance } from "#/kernels/mod.ts";
-import type { CostMaker } from "./cost.ts";
+import { byteEditDistance } from "./byte_edit_distance.ts";
+import type { Cost } from "./cost.ts";
+import { embedding } from "./embedding.ts";
 import { firstPiece } from "./first_piece.ts";
 import { prefixOverlap } from "./prefix_overlap.ts";
 
-export type { CostMaker, TokenCost } from "./cost.ts";
+export type { Cost, CostInputs, Embeddings, TokenCost } from "./cost.ts";
 
 /** Every cost, by the name `--cost` takes. */
 export const costs = {
-  "byte-edit-distance": () => editDistance,
+  "byte-edit-distance": byteEditDistance,
   "prefix-overlap": prefixOverlap,
   "first-piece": firstPiece,
-} satisfies Record<string, CostMaker>;
+  "embedding": embedding,
+} satisfies Record<string, Cost>;
 
 /** A name that `--cost` takes. */
 export type CostName = keyof typeof costs;

@@ -15,8 +15,8 @@ const shared: Record<string, Flag> = {
 
 /** Peak learning rate and λ of plain training and of the fused students. */
 const chosen = {
-  plain: { learningRate: 2e-3, lmWeight: 1 },
-  fused: { learningRate: 2e-3, lmWeight: 0.3 },
+  plain: { learningRate: 1e-3, lmWeight: 1 },
+  fused: { learningRate: 1e-3, lmWeight: 0.3 },
 };
 
 /** How hard a student learns, and how much its labels count. */

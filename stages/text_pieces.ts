@@ -19,6 +19,7 @@ export class TextPieces {
   readonly #tokenizer: Tokenizer;
   #byBytes: Map<string, number> | undefined;
   #longest = 0;
+  readonly #anchors: readonly (readonly [text: string, ids: number[]])[];
 
   /**
    * Prepare.
@@ -27,6 +28,7 @@ export class TextPieces {
    */
   constructor(tokenizer: Tokenizer) {
     this.#tokenizer = tokenizer;
+    this.#anchors = ANCHORS.map((text) => [text, this.#encode(text)] as const);
   }
 
   /**
@@ -53,8 +55,7 @@ export class TextPieces {
     if (!this.#tokenizer.prefixSpace) return yield this.#encode(text);
     // A virtual space is as good as the one that is there.
     if (bytes[0] === SPACE) yield this.#encode(text.slice(1));
-    for (const anchor of ANCHORS) {
-      const before = this.#encode(anchor);
+    for (const [anchor, before] of this.#anchors) {
       const both = this.#encode(anchor + text);
       if (before.every((id, k) => both[k] === id)) {
         yield both.slice(before.length);

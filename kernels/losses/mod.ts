@@ -60,7 +60,15 @@ export interface Loss {
     rows: LossRows<ArrayLike<number>>,
     options?: LossOptions,
   ) => LossOutput<Float64Array>;
+  /**
+   * Which images of a vocabulary mapping make a token `matched`, for the losses
+   * that need to know.
+   */
+  matches?: (image: { distance: number; weight: number }) => boolean;
 }
+
+/** From here on, an image is as good as a match: the published threshold. */
+const NEAR_MATCH = 0.6;
 
 /** A loss by the name `--loss` takes. */
 export type LossName =
@@ -81,6 +89,14 @@ export const losses: Record<LossName, Loss> = {
   "generalized-js": { kernel: generalizedJs, cpu: generalizedJsCpu },
   "total-variation": { kernel: totalVariation, cpu: totalVariationCpu },
   uld: { kernel: uld, cpu: uldCpu },
-  gold: { kernel: gold, cpu: goldCpu },
-  "h-kl": { kernel: hKl, cpu: hKlCpu },
+  gold: {
+    kernel: gold,
+    cpu: goldCpu,
+    matches: ({ distance }) => distance === 0,
+  },
+  "h-kl": {
+    kernel: hKl,
+    cpu: hKlCpu,
+    matches: ({ weight }) => weight >= NEAR_MATCH,
+  },
 };

@@ -20,6 +20,8 @@ export interface FeedOptions {
   residual: ResidualName;
   /** Width of the model's logits. */
   vocabSize: number;
+  /** Which tokens the sources know, `[V]`, where the loss asks for it. */
+  matched?: Uint32Array<ArrayBuffer> | undefined;
 }
 
 /**
@@ -138,6 +140,7 @@ export function lossRows(
     labelWeight: batch.labelWeight,
     fusedWeight: fused.weight,
     ...teacherOf(fused, options.vocabSize),
+    ...options.matched && { matched: options.matched },
   };
 }
 

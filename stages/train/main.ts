@@ -12,11 +12,13 @@ import {
   type Report,
   runCommand,
 } from "#/stages/command.ts";
+import { datasets, readRows } from "#/shards/mod.ts";
 import { Progress } from "#/stages/progress.ts";
 import { fusions } from "#/stages/train/fusions/mod.ts";
 import { lossHomes } from "#/stages/train/passes.ts";
 import { schedules } from "#/stages/train/schedule.ts";
 import {
+  matchedTokens,
   type ModelSource,
   openModel,
   openTrainingData,
@@ -94,9 +96,17 @@ const learning = object("Learning", {
     }),
     trainDefaults.residual,
   ),
+  vocabMapping: list(
+    option("--vocab-mapping", directory, {
+      description:
+        message`Vocabulary mappings of the sources, which gold and h-kl ask for`,
+    }),
+    0,
+  ),
   beta: withDefault(
     option("--beta", number, {
-      description: message`The teacher's part in generalized-js's mixture`,
+      description:
+        message`The teacher's part in the mixture of generalized-js and gold`,
     }),
     trainDefaults.beta,
   ),
@@ -267,11 +277,25 @@ async function trainModel(flags: Flags): Promise<Report> {
   const plan = {
     ...flags,
     ...{ model, data, validation },
+    matched: await readMatched(flags, model),
     teachers: teachers.length > 0 ? teachers : undefined,
   };
   let last: TrainMetrics | undefined;
   for await (const metrics of withProgress(train(plan))) last = metrics;
   return report(flags.out, model, last);
+}
+
+/** Which tokens the sources know, where the loss asks for it. */
+async function readMatched(
+  { loss, vocabMapping }: Flags,
+  { vocabSize }: ModelSource,
+): Promise<Uint32Array<ArrayBuffer> | undefined> {
+  const { matches } = losses[loss];
+  if (!matches || vocabMapping.length === 0) return undefined;
+  const mappings = vocabMapping.map((mapping) =>
+    readRows(mapping, datasets.vocabMappings)
+  );
+  return await matchedTokens(mappings, vocabSize, matches);
 }
 
 async function* withProgress(

@@ -23,6 +23,11 @@ export interface TrainOptions {
   /** β of the losses that mix teacher and model. Defaults to 0.5. */
   beta: number;
   /**
+   * Which tokens the sources' vocabularies know, `[V]`: nonzero. The hybrid losses
+   * ask for it; see `matchedTokens`.
+   */
+  matched: Uint32Array<ArrayBuffer> | undefined;
+  /**
    * Where the loss is computed: in the training graph, which holds cross-entropy
    * and KL with the residual a bucket or zero; by a kernel, which has to move the
    * logits to the GPU; or by the kernel's f64 reference. Defaults to `auto`: the
@@ -89,6 +94,7 @@ export const trainDefaults: TrainOptions = {
   loss: "cross-entropy",
   residual: "bucket",
   beta: 0.5,
+  matched: undefined,
   lossOn: "auto",
   recompute: false,
   temperature: 1,
@@ -171,6 +177,13 @@ export function checkOptions(options: TrainOptions): void {
     );
   }
   checkLossHome(options);
+  const { loss, matched, lmWeight } = options;
+  if (losses[loss].matches && !matched && lmWeight < 1) {
+    throw new RangeError(
+      `Cannot train: loss is ${loss} without vocabulary mappings, expected those ` +
+        "of the sources (--vocab-mapping)",
+    );
+  }
 }
 
 /** Only the graph recomputes, and not every loss is in the graph. */

@@ -67,6 +67,7 @@ export async function planSteps(
     identity: {
       ...pick(options, IDENTITY),
       ...teachers.length > 0 && pick(options, DISTILLATION_IDENTITY),
+      ...options.matched && { matched: checksum(options.matched) },
       teachers,
       steps,
       totalRows,
@@ -75,6 +76,10 @@ export async function planSteps(
       data: data.digest,
     },
   };
+}
+
+function checksum(values: Uint32Array): number {
+  return values.reduce((sum, one) => Math.imul(sum, 31) + one | 0, 0);
 }
 
 /** The home of the loss that `auto` stands for, which says so where it is slow. */

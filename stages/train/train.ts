@@ -32,6 +32,7 @@ import { validate } from "#/stages/train/validate.ts";
 import type { TrainerMethods } from "#/stages/train/worker.ts";
 
 export * from "./fusions/mod.ts";
+export * from "./matched_tokens.ts";
 export * from "./model_source.ts";
 export * from "./open_data.ts";
 export * from "./options.ts";
@@ -250,7 +251,7 @@ function trainerSetup(
   { topK, lossOn }: StepPlan,
   last: SavedState | undefined,
 ): TrainerSetup {
-  const { loss, residual, beta, temperature } = options;
+  const { loss, residual, beta, matched, temperature } = options;
   const { recompute, threads, seed } = options;
   const { beta1, beta2, epsilon, weightDecay, maxGradNorm } = options;
   return {
@@ -258,7 +259,7 @@ function trainerSetup(
     weights: last?.directory ?? model.weights,
     optimizer: last?.directory,
     vocabSize: model.vocabSize,
-    ...{ loss, residual, beta, lossOn, temperature, topK },
+    ...{ loss, residual, beta, matched, lossOn, temperature, topK },
     ...{ recompute, threads, seed },
     ...{ beta1, beta2, epsilon, weightDecay, maxGradNorm },
   };

@@ -224,6 +224,10 @@ Deno.test("train() says what does not fit", async () => {
     [{ threads: 0.5 }, /threads is 0.5, expected 1 or more/],
     [{ beta: 1 }, /beta is 1, expected between 0 and 1/],
     [
+      { loss: "gold" },
+      /loss is gold without vocabulary mappings, expected those of the sources/,
+    ],
+    [
       { loss: "reverse-kl", lossOn: "graph" },
       /loss is reverse-kl with residual bucket, expected cross-entropy or kl/,
     ],
@@ -277,6 +281,18 @@ Deno.test("train() comes closer to a teacher by a loss outside the graph", async
     const distances = metrics.map(({ distance }) => distance);
     assert.ok(distances.at(-1)! < 0.8 * distances[0]!, distances.join(" "));
   }
+});
+
+Deno.test("train() takes a loss of tokens matched and unmatched", async () => {
+  const [metrics] = await run({
+    ...common,
+    steps: 1,
+    data: withTeacher(data),
+    loss: "gold",
+    matched: Uint32Array.from({ length: model.vocabSize }, (_, i) => i % 2),
+    lossOn: "cpu",
+  });
+  assert.ok(metrics!.distance > 0);
 });
 
 Deno.test("train() learns from labels alone where the target is the only teacher", async () => {

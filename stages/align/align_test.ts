@@ -4,6 +4,10 @@ import type { AlignedRow, RepresentationRow } from "#/shards/mod.ts";
 import { align, type AlignOptions } from "#/stages/align/align.ts";
 import { type AlignMethodName, methods } from "#/stages/align/methods/mod.ts";
 import { mapVocab } from "#/stages/map_vocab/map_vocab.ts";
+import {
+  type MapMethodName,
+  methods as mapMethods,
+} from "#/stages/map_vocab/methods/mod.ts";
 import type { Tokenizer } from "#/tokenizers/mod.ts";
 import { assertAllClose } from "#/tests/allclose.ts";
 import { type Candidates, representation } from "#/tests/representations.ts";
@@ -334,6 +338,45 @@ Deno.test("align() keeps mass between any two tokenizers", async () => {
     ),
     { numRuns: 50 },
   );
+});
+
+Deno.test("align() keeps the mass of what has an image, under any mapping", async () => {
+  const texts = ["the cat", "cats the"];
+  for (const mapMethod of Object.keys(mapMethods) as MapMethodName[]) {
+    const mapping = [
+      ...mapVocab(sentencePiece, byteLevel, { method: mapMethod }, texts),
+    ];
+    for (const method of names) {
+      // Tokens with exact counterparts, others, and a special one.
+      for (const ids of [[8, 2, 0], [9, 10, 5], [3, 1, 7]]) {
+        const source = model(
+          byteLevel,
+          "the cat",
+          () => ids.map((id, k) => [id, Math.log(0.5 / 2 ** k)] as const),
+        );
+        const target = model(sentencePiece, "the cat", () => log([3, 0.5]));
+        const rows = align({
+          targetRows: [target.row],
+          sourceRows: [source.row],
+          target: sentencePiece,
+          source: byteLevel,
+          mapping,
+        }, { method, topK: 11 });
+        const [row] = await Array.fromAsync(rows);
+        const mass = Object.values(said(row!, 1, sentencePiece))
+          .reduce((sum, p) => sum + p, 0);
+        const expected = ids.reduce((sum, id, k) => {
+          const hasImage = mapping.some(({ sourceId, weight }) =>
+            sourceId === id && weight > 0
+          );
+          return sum + (hasImage ? 0.5 / 2 ** k : 0);
+        }, 0);
+        const label = `${mass} of ${expected} by ${method}, ${mapMethod}`;
+        assert.ok(mass <= expected + 5e-3, label);
+        if (method !== "exact-match") assert.ok(mass > expected - 5e-3, label);
+      }
+    }
+  }
 });
 
 Deno.test("align() names the block whose ids are not the tokenizer's", async () => {

@@ -43,7 +43,11 @@ export type ReferenceTokenizer = Pick<
 export interface AlignReferenceOptions {
   /** Which of the published methods. Defaults to `soft-ot`. */
   method?: keyof typeof referenceMethods;
-  /** Candidates of each side that are transported. Defaults to 10. */
+  /**
+   * Candidates of each side that are transported. Defaults to 10, or to as many
+   * as are captured: as published, rows of fewer than are asked for are not
+   * transported at all.
+   */
   logitsNumber?: number;
   /** When the transport stops. Defaults to 1e-5. */
   threshold?: number;
@@ -85,7 +89,7 @@ export function referenceAligner(
   sourceRow: RepresentationRow,
 ) => ReferenceRow {
   const relation = relationOf(target, source, mapping);
-  const { method = "soft-ot", logitsNumber = 10, threshold = 1e-5 } = options;
+  const { method = "soft-ot", threshold = 1e-5 } = options;
   const { defects = asPublished } = options;
   return (targetRow, sourceRow) => {
     const ours = stepsOf(targetRow, target, defects);
@@ -94,7 +98,9 @@ export function referenceAligner(
     const hasText = ours.steps.inputIds.length > 0 &&
       theirs.steps.inputIds.length > 0;
     if (!hasText) return row;
-    const settings = { topK: logitsNumber, threshold, defects };
+    const captured = Math.min(targetRow.topK, sourceRow.topK);
+    const topK = options.logitsNumber ?? Math.min(10, captured);
+    const settings = { topK, threshold, defects };
     const aligned = referenceMethods[method](
       ours.steps,
       theirs.steps,

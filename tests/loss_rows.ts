@@ -56,6 +56,10 @@ function makeRows({ items, vocabSize, topK: k, peak, seed }: {
     fusedWeight: fill(items, () => Math.max(0, random() - 0.2)),
     vocabSize,
     topK,
+    chunkLogprobs: fill(
+      items,
+      (i) => i % 3 === 1 ? NaN : -2 * random() ** 2 - 0.1,
+    ),
     matched: Uint32Array.from(
       { length: vocabSize },
       () => random() < 0.7 ? 1 : 0,

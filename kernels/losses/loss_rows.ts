@@ -26,6 +26,11 @@ export interface LossRows<Logits = Float32Array<ArrayBuffer>> {
    * losses compare those token by token, and the others by rank.
    */
   matched?: Uint32Array<ArrayBuffer>;
+  /**
+   * The teacher's logprob of the bytes that the labels from here on spell, up to
+   * the next entry, `[N]`; NaN where no chunk begins. Chunk likelihoods ask for it.
+   */
+  chunkLogprobs?: Float32Array<ArrayBuffer>;
 }
 
 /** What a loss makes of a teacher's residual: the names `--residual` takes. */
@@ -186,6 +191,22 @@ export function prepareTeacher(
     for (let k = row * topK; k < (row + 1) * topK; k++) probs[k]! /= mass;
   }
   return { fusedProbs: probs, fusedResidual: rests };
+}
+
+/**
+ * Rows without their teachers.
+ *
+ * @param rows The rows.
+ * @returns The same logits and labels.
+ */
+export function labelsOnly<Logits>(rows: LossRows<Logits>): LossRows<Logits> {
+  return {
+    ...rows,
+    fusedIds: new Int32Array(0),
+    fusedProbs: new Float32Array(0),
+    fusedWeight: new Float32Array(rows.labels.length),
+    topK: 0,
+  };
 }
 
 /**

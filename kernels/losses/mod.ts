@@ -5,6 +5,8 @@
  * @module
  */
 
+import { alm } from "#/kernels/losses/alm/alm.ts";
+import { almCpu } from "#/kernels/losses/alm/alm_cpu.ts";
 import { crossEntropy } from "#/kernels/losses/cross_entropy/cross_entropy.ts";
 import { crossEntropyCpu } from "#/kernels/losses/cross_entropy/cross_entropy_cpu.ts";
 import { kl } from "#/kernels/losses/kl/kl.ts";
@@ -44,6 +46,8 @@ export * from "./gold/gold.ts";
 export * from "./gold/gold_cpu.ts";
 export * from "./h_kl/h_kl.ts";
 export * from "./h_kl/h_kl_cpu.ts";
+export * from "./alm/alm.ts";
+export * from "./alm/alm_cpu.ts";
 
 export type { OutcomeTerm } from "./outcomes_cpu.ts";
 
@@ -65,6 +69,8 @@ export interface Loss {
    * that need to know.
    */
   matches?: (image: { distance: number; weight: number }) => boolean;
+  /** Whether rows have to bring `chunkLogprobs`. */
+  ofChunks?: boolean;
 }
 
 /** From here on, an image is as good as a match: the published threshold. */
@@ -79,7 +85,8 @@ export type LossName =
   | "total-variation"
   | "uld"
   | "gold"
-  | "h-kl";
+  | "h-kl"
+  | "alm";
 
 /** The losses by name. */
 export const losses: Record<LossName, Loss> = {
@@ -99,4 +106,5 @@ export const losses: Record<LossName, Loss> = {
     cpu: hKlCpu,
     matches: ({ weight }) => weight >= NEAR_MATCH,
   },
+  alm: { kernel: alm, cpu: almCpu, ofChunks: true },
 };

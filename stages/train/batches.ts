@@ -1,6 +1,5 @@
-import { type FusionName, fusions } from "#/stages/train/fusions/mod.ts";
-import type { FusedRow, TeacherRow } from "#/stages/train/fusions/mod.ts";
 import type { PackedRow } from "#/shards/mod.ts";
+import { type Distillation, fuseRows } from "#/stages/train/fuse_rows.ts";
 import { epochOrder } from "#/stages/train/random.ts";
 import type { TrainingData } from "#/stages/train/training_data.ts";
 
@@ -61,11 +60,7 @@ export interface BatchOptions {
   /** Width of the model's logits. */
   vocabSize: number;
   /** How teachers become one; without it, rows learn from labels alone. */
-  distillation?: {
-    fusion: FusionName;
-    teachers: readonly string[];
-    lmWeight: number;
-  };
+  distillation?: Distillation;
 }
 
 /** T is rounded up to a multiple, so that there are few different shapes. */
@@ -94,7 +89,7 @@ export function stepReader(
     const first = (step - 1) * perStep;
     const count = Math.min(perStep, options.totalRows - first);
     const indices = Array.from({ length: count }, (_, i) => rowAt(first + i));
-    return readRows(data, indices, options);
+    return readRows(data, indices, options, first / options.totalRows);
   };
 }
 
@@ -102,6 +97,7 @@ async function readRows(
   data: TrainingData,
   indices: readonly number[],
   options: BatchOptions,
+  progress: number,
 ): Promise<StepBatch> {
   const { batchSize } = options;
   const rows = await Promise.all(indices.map((row) => data.read(row)));
@@ -116,12 +112,11 @@ async function readRows(
     const part = rows.slice(first, first + batchSize);
     const batch = stackRows(part, 1 / Math.max(1, labelled));
     if (options.distillation) {
-      addTeachers(
-        batch,
-        part,
-        options,
-        (row) => `${data.name}, row ${indices[first + row]}`,
-      );
+      fuseRows(batch, part, options.distillation, {
+        vocabSize: options.vocabSize,
+        progress,
+        nameOf: (row) => `${data.name}, row ${indices[first + row]}`,
+      });
     }
     batches.push(batch);
   }
@@ -172,85 +167,6 @@ function shuffledRows(rows: number, seed: number): (turn: number) => number {
     epoch = current;
     return order[turn % rows]!;
   };
-}
-
-/** Fuse the teachers of a batch and share each row's weight with its label. */
-function addTeachers(
-  batch: Batch,
-  rows: readonly PackedRow[],
-  { distillation, vocabSize }: BatchOptions,
-  nameOf: (row: number) => string,
-): void {
-  const { fusion: name, teachers, lmWeight } = distillation!;
-  const fusion = fusions[name];
-  const topK = fusion.topK(
-    teachers.map((teacher) => rows[0]!.teachers[teacher]!.topK),
-  );
-  const positions = batch.batch * batch.length;
-  const fused: FusedBatch = {
-    topK,
-    ids: new Int32Array(positions * topK).fill(-1),
-    probs: new Float32Array(positions * topK),
-    residual: new Float32Array(positions),
-    weight: new Float32Array(positions),
-  };
-  rows.forEach((row, b) => {
-    for (let t = 0; t < batch.length; t++) {
-      if (row.labels[t]! < 0) continue;
-      const present = teachers.flatMap((teacher) =>
-        teacherRow(row, teacher, t, nameOf(b))
-      );
-      if (present.length === 0) continue;
-      const at = b * batch.length + t;
-      const one = fusion.fuse(present, vocabSize);
-      if (Number.isNaN(one.residual) || one.ids.some((id) => id >= vocabSize)) {
-        throw new RangeError(
-          `Cannot learn from ${teachers.join(", ")} in ${
-            nameOf(b)
-          }, position ` +
-            `${t}: expected logprobs of ids less than ${vocabSize}`,
-        );
-      }
-      store(fused, at, one);
-      const share = (1 - lmWeight) * fused.weight[at]!;
-      const whole = batch.labelWeight[at]!;
-      batch.labelWeight[at] = (1 - share) * whole;
-      fused.weight[at] = share * whole;
-    }
-  });
-  batch.fused = fused;
-}
-
-function teacherRow(
-  row: PackedRow,
-  name: string,
-  t: number,
-  where: string,
-): TeacherRow[] {
-  const teacher = row.teachers[name]!;
-  const weight = teacher.weight[t]!;
-  if (weight === 0) return [];
-  const { topK } = teacher;
-  const bitsPerByte = teacher.bitsPerByte[t]!;
-  if (!(weight > 0 && weight <= 1) || !Number.isFinite(bitsPerByte)) {
-    throw new RangeError(
-      `Cannot learn from ${name} in ${where}, position ${t}: weight is ` +
-        `${weight} and bits per byte ${bitsPerByte}, expected 0 to 1 and a number`,
-    );
-  }
-  return [{
-    ids: teacher.topkIds.subarray(t * topK, (t + 1) * topK),
-    logprobs: teacher.topkLogprobs.subarray(t * topK, (t + 1) * topK),
-    weight,
-    bitsPerByte,
-  }];
-}
-
-function store(fused: FusedBatch, at: number, row: FusedRow): void {
-  fused.ids.set(row.ids, at * fused.topK);
-  fused.probs.set(row.probs, at * fused.topK);
-  fused.residual[at] = row.residual;
-  fused.weight[at] = row.weight;
 }
 
 function usedLength(rows: readonly PackedRow[]): number {

@@ -4,6 +4,11 @@ import { type BatchOptions, stepReader } from "#/stages/train/batches.ts";
 import type { TrainingData } from "#/stages/train/training_data.ts";
 import { assertAllClose } from "#/tests/allclose.ts";
 
+const distillation = {
+  fusion: "min-ce",
+  fusionTemperature: 1,
+  lmWeightSchedule: "fixed",
+} as const;
 const options: BatchOptions = {
   batchSize: 2,
   accumulate: 1,
@@ -65,7 +70,7 @@ Deno.test("stepReader() shares a taught row between label and teacher", async ()
   const { batches: [batch] } = await stepReader(dataOf([taught]), {
     ...options,
     totalRows: 1,
-    distillation: { fusion: "min-ce", teachers: ["target"], lmWeight: 0.25 },
+    distillation: { ...distillation, teachers: ["target"], lmWeight: 0.25 },
   })(1);
   const { fused, labelWeight } = batch!;
   const tolerance = { rtol: 1e-6, atol: 0 }; // f32 storage
@@ -75,6 +80,71 @@ Deno.test("stepReader() shares a taught row between label and teacher", async ()
   assert.deepEqual([...fused!.ids], [4, 9, -1, -1, -1, -1]);
   assertAllClose(fused!.probs.subarray(0, 2), [0.5, 0.25], tolerance);
   assertAllClose(fused!.residual, [0.25, 0, 0], tolerance);
+});
+
+Deno.test("stepReader() leaves the label more from step to step where λ decays", async () => {
+  const taught = row([1, 2]);
+  taught.teachers.target = teacher(taught, [1, 0], [[4, 9], [1, 2]]);
+  const read = stepReader(dataOf([taught]), {
+    ...options,
+    ...{ batchSize: 1, totalRows: 4 },
+    distillation: {
+      ...distillation,
+      ...{ teachers: ["target"], lmWeight: 0.2, lmWeightSchedule: "decay" },
+    },
+  });
+  const shares = [1, 2, 3, 4].map(async (step) =>
+    (await read(step)).batches[0]!.labelWeight[0]!
+  );
+  assertAllClose(await Promise.all(shares), [0.2, 0.4, 0.6, 0.8], {
+    rtol: 1e-6, // f32 storage
+    atol: 0,
+  });
+});
+
+Deno.test("stepReader() adapts λ to the target's own word, teacher or not", async () => {
+  const taught = row([1, 2]);
+  taught.teachers.a = teacher(taught, [1, 0], [[9, 2], [1, 2]]);
+  const read = () =>
+    stepReader(dataOf([taught]), {
+      ...options,
+      ...{ batchSize: 1, totalRows: 1 },
+      distillation: {
+        ...distillation,
+        ...{ teachers: ["a"], lmWeight: 0, lmWeightSchedule: "adaptive" },
+      },
+    })(1);
+  await assert.rejects(
+    read(),
+    /^RangeError: Cannot adapt lmWeight in test data, row 0: /,
+  );
+  // The label is worth 1/4 to the teacher and 1/2 to the target.
+  taught.teachers.target = teacher(taught, [1, 0], [[2, 9], [1, 2]]);
+  const { batches: [batch] } = await read();
+  const tolerance = { rtol: 1e-6, atol: 0 }; // f32 storage
+  assertAllClose(batch!.labelWeight.subarray(0, 1), [0.5], tolerance);
+  assertAllClose(batch!.fused!.weight.subarray(0, 1), [0.5], tolerance);
+});
+
+Deno.test("stepReader() weighs teachers by span where the fusion does", async () => {
+  const taught = row([1, 2, 3]);
+  const say = (ids: number[][], bits: number[]) => ({
+    ...teacher(taught, [1, 1, 0], ids),
+    labelLogprobs: Float32Array.from(bits, (each) => -each * Math.LN2),
+  });
+  taught.teachers = {
+    target: say([[4, 5], [4, 5], [4, 5]], [1, 3, NaN]),
+    a: say([[6, 7], [6, 7], [6, 7]], [2, 2, NaN]),
+  };
+  const { batches: [batch] } = await stepReader(dataOf([taught]), {
+    ...options,
+    totalRows: 1,
+    distillation: {
+      ...{ ...distillation, fusion: "min-ce-span" },
+      ...{ teachers: ["target", "a"], lmWeight: 0 },
+    },
+  })(1);
+  assert.deepEqual([...batch!.fused!.ids.subarray(0, 4)], [4, 5, 6, 7]);
 });
 
 Deno.test("stepReader() names the row of a token outside the vocabulary", async () => {
@@ -94,7 +164,7 @@ Deno.test("stepReader() refuses a teacher without bits per byte", async () => {
   const read = stepReader(dataOf([taught]), {
     ...options,
     totalRows: 1,
-    distillation: { fusion: "min-ce", teachers: ["a"], lmWeight: 0 },
+    distillation: { ...distillation, teachers: ["a"], lmWeight: 0 },
   });
   await assert.rejects(
     read(1),

@@ -15,6 +15,7 @@ import {
 import { datasets, readRows } from "#/shards/mod.ts";
 import { Progress } from "#/stages/progress.ts";
 import { fusions } from "#/stages/train/fusions/mod.ts";
+import { lmWeightSchedules } from "#/stages/train/lm_weight.ts";
 import { lossHomes } from "#/stages/train/passes.ts";
 import { schedules } from "#/stages/train/schedule.ts";
 import {
@@ -77,11 +78,25 @@ const learning = object("Learning", {
     }),
     trainDefaults.lmWeight,
   ),
+  lmWeightSchedule: withDefault(
+    option("--lm-weight-schedule", namesOf(lmWeightSchedules), {
+      description:
+        message`The same throughout, rising to 1 at the end, or by how well the teachers know a row's label`,
+    }),
+    trainDefaults.lmWeightSchedule,
+  ),
   fusion: withDefault(
     option("--fusion", namesOf(fusions), {
       description: message`How several teachers become one`,
     }),
     trainDefaults.fusion,
+  ),
+  fusionTemperature: withDefault(
+    option("--fusion-temperature", number, {
+      description:
+        message`The difference in bits that makes a teacher e times heavier, where they are mixed`,
+    }),
+    trainDefaults.fusionTemperature,
   ),
   loss: withDefault(
     option("--loss", namesOf(losses), {

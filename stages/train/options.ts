@@ -6,6 +6,10 @@ import {
 } from "#/kernels/losses/mod.ts";
 import type { StorageDtype } from "#/models/dtypes.ts";
 import { type FusionName, fusions } from "#/stages/train/fusions/mod.ts";
+import {
+  type LmWeightScheduleName,
+  lmWeightSchedules,
+} from "#/stages/train/lm_weight.ts";
 import { isInGraph, type LossHome, lossHomes } from "#/stages/train/passes.ts";
 import { type ScheduleName, schedules } from "#/stages/train/schedule.ts";
 import type { TrainingData } from "#/stages/train/training_data.ts";
@@ -14,8 +18,15 @@ import type { TrainingData } from "#/stages/train/training_data.ts";
 export interface TrainOptions {
   /** λ: how much of a row with a teacher its label keeps. Defaults to 0.9. */
   lmWeight: number;
+  /** How λ goes from row to row. Defaults to `fixed`. */
+  lmWeightSchedule: LmWeightScheduleName;
   /** How several teachers become one. Defaults to `min-ce`. */
   fusion: FusionName;
+  /**
+   * θ: the difference in bits that makes one teacher e times heavier, for the
+   * fusions that mix. Defaults to 1.
+   */
+  fusionTemperature: number;
   /** The distance to the fused distribution. Defaults to `cross-entropy`. */
   loss: LossName;
   /** What becomes of the fused distribution's residual. Defaults to `bucket`. */
@@ -90,7 +101,9 @@ export interface TrainOptions {
 /** The defaults: those of the published runs, where there are any. */
 export const trainDefaults: TrainOptions = {
   lmWeight: 0.9,
+  lmWeightSchedule: "fixed",
   fusion: "min-ce",
+  fusionTemperature: 1,
   loss: "cross-entropy",
   residual: "bucket",
   beta: 0.5,
@@ -133,6 +146,12 @@ export function checkOptions(options: TrainOptions): void {
   const isPositive = (value: number) => value > 0 && value < Infinity;
   const rules: [keyof TrainOptions, string, (value: never) => boolean][] = [
     ["lmWeight", "0 to 1", isShare],
+    [
+      "lmWeightSchedule",
+      Object.keys(lmWeightSchedules).join(" or "),
+      (name) => name in lmWeightSchedules,
+    ],
+    ["fusionTemperature", "a positive number", isPositive],
     ["fusion", Object.keys(fusions).join(" or "), (name) => name in fusions],
     ["loss", Object.keys(losses).join(" or "), (name) => name in losses],
     [

@@ -42,7 +42,8 @@ export async function planSteps(
 ): Promise<StepPlan> {
   checkLength(model, data);
   const teachers = chooseTeachers(data, options);
-  const { batchSize, accumulate, seed, lmWeight, fusion } = options;
+  const { batchSize, accumulate, seed } = options;
+  const { fusion, fusionTemperature, lmWeight, lmWeightSchedule } = options;
   const perStep = batchSize * accumulate;
   const steps = options.steps ??
     Math.ceil(options.epochs * data.rows / perStep);
@@ -59,8 +60,12 @@ export async function planSteps(
       seed,
       totalRows,
       vocabSize: model.vocabSize,
-      ...teachers.length > 0 &&
-        { distillation: { fusion, teachers, lmWeight } },
+      ...teachers.length > 0 && {
+        distillation: {
+          ...{ fusion, fusionTemperature, teachers, lmWeight },
+          lmWeightSchedule,
+        },
+      },
     },
     topK: teachers.length > 0 ? fusions[fusion].topK(topKs) : 0,
     lossOn,
@@ -140,7 +145,9 @@ const IDENTITY = [
 
 const DISTILLATION_IDENTITY = [
   "lmWeight",
+  "lmWeightSchedule",
   "fusion",
+  "fusionTemperature",
   "loss",
   "residual",
   "beta",

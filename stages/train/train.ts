@@ -33,6 +33,12 @@ import type { TrainerMethods } from "#/stages/train/worker.ts";
 
 export * from "./fusions/mod.ts";
 export * from "./matched_tokens.ts";
+export {
+  type LmWeightContext,
+  type LmWeightSchedule,
+  type LmWeightScheduleName,
+  lmWeightSchedules,
+} from "./lm_weight.ts";
 export * from "./model_source.ts";
 export * from "./open_data.ts";
 export * from "./options.ts";

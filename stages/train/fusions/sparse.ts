@@ -8,6 +8,11 @@ export interface TeacherRow {
   weight: number;
   /** Bits per byte of the document under this teacher. */
   bitsPerByte: number;
+  /**
+   * Bits of the text from the last row where all teachers have a pair to the
+   * next one, per token of the target; absent where there is no such row.
+   */
+  spanBits?: number;
 }
 
 /** A distribution over a vocabulary: some tokens, and the rest in one bucket. */
@@ -26,8 +31,22 @@ export interface FusedRow extends SparseDistribution {
   weight: number;
 }
 
+/** What a fusion knows besides the teachers. */
+export interface FusionContext {
+  /** Tokens of the vocabulary. */
+  vocabSize: number;
+  /** The token that follows. */
+  label: number;
+  /** Teachers that take part, here or elsewhere. */
+  teachers: number;
+  /** θ: the difference in bits that makes one teacher e times heavier. */
+  temperature: number;
+}
+
 /** A way to make one distribution of several. */
 export interface Fusion {
+  /** Whether it looks at `spanBits`. */
+  spans?: boolean;
   /**
    * How many tokens a fused row has at most.
    *
@@ -39,10 +58,11 @@ export interface Fusion {
    * Fuse one row.
    *
    * @param teachers The teachers that have a pair at this row, at least one.
-   * @param vocabSize Tokens of the vocabulary.
-   * @returns The fused distribution, whose mass is 1.
+   * @param context What else there is to know.
+   * @returns The fused distribution, whose mass is 1. It does not depend on the
+   * teachers' order.
    */
-  fuse(teachers: readonly TeacherRow[], vocabSize: number): FusedRow;
+  fuse(teachers: readonly TeacherRow[], context: FusionContext): FusedRow;
 }
 
 /**
@@ -67,4 +87,23 @@ export function distributionOf(
   }
   if (mass <= 1) return { ids: known, probs, residual: 1 - mass };
   return { ids: known, probs: probs.map((p) => p / mass), residual: 0 };
+}
+
+/**
+ * The probability of a token; one that is not listed has an even share of the
+ * residual.
+ *
+ * @param distribution The distribution.
+ * @param id The token.
+ * @param vocabSize Tokens of the vocabulary.
+ * @returns Its probability.
+ */
+export function probabilityOf(
+  { ids, probs, residual }: SparseDistribution,
+  id: number,
+  vocabSize: number,
+): number {
+  const at = ids.indexOf(id);
+  if (at >= 0) return probs[at]!;
+  return residual / Math.max(1, vocabSize - ids.length);
 }

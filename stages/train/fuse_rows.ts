@@ -1,0 +1,173 @@
+import type { PackedRow } from "#/shards/mod.ts";
+import type { Batch, FusedBatch } from "#/stages/train/batches.ts";
+import {
+  distributionOf,
+  type FusedRow,
+  type FusionName,
+  fusions,
+  type TeacherRow,
+} from "#/stages/train/fusions/mod.ts";
+import {
+  type LmWeightSchedule,
+  type LmWeightScheduleName,
+  lmWeightSchedules,
+} from "#/stages/train/lm_weight.ts";
+import { spanBits } from "#/stages/train/spans.ts";
+
+/** The target's own distribution, whether it teaches or not. */
+const TARGET = "target";
+
+/** How rows learn from teachers. */
+export interface Distillation {
+  /** How several teachers become one. */
+  fusion: FusionName;
+  /** θ: the difference in bits that makes one teacher e times heavier. */
+  fusionTemperature: number;
+  /** Which teachers take part. */
+  teachers: readonly string[];
+  /** λ. */
+  lmWeight: number;
+  /** How λ goes. */
+  lmWeightSchedule: LmWeightScheduleName;
+}
+
+/** When and where rows are fused. */
+export interface FuseContext {
+  /** Width of the model's logits. */
+  vocabSize: number;
+  /** How much of the training is done, from 0 to less than 1. */
+  progress: number;
+  /** Names a row of the batch in errors. */
+  nameOf: (row: number) => string;
+}
+
+/**
+ * Fuse the teachers of a batch and share each row's weight with its label.
+ *
+ * @param batch The batch, which gets its fused distributions.
+ * @param rows Its rows.
+ * @param distillation How.
+ * @param context When and where.
+ * @throws {RangeError} If what a teacher says is no distribution over the
+ * vocabulary, or the rows lack what fusion or λ need.
+ */
+export function fuseRows(
+  batch: Batch,
+  rows: readonly PackedRow[],
+  distillation: Distillation,
+  context: FuseContext,
+): void {
+  const { fusion: name, teachers, lmWeight } = distillation;
+  const { vocabSize, progress, nameOf } = context;
+  const fusion = fusions[name];
+  const schedule = lmWeightSchedules[distillation.lmWeightSchedule];
+  const temperature = distillation.fusionTemperature;
+  batch.fused = emptyFused(
+    batch,
+    fusion.topK(teachers.map((teacher) => rows[0]!.teachers[teacher]!.topK)),
+  );
+  rows.forEach((row, b) => {
+    const where = nameOf(b);
+    const spans = fusion.spans ? spanBits(row, teachers, where) : undefined;
+    for (let t = 0; t < batch.length; t++) {
+      const label = row.labels[t]!;
+      if (label < 0) continue;
+      const present = teachers.flatMap((teacher) => {
+        const bits = spans?.get(teacher)?.[t];
+        return teacherRow(row, teacher, t, where).map((one) =>
+          bits === undefined || Number.isNaN(bits)
+            ? one
+            : { ...one, spanBits: bits }
+        );
+      });
+      if (present.length === 0) continue;
+      const one = fusion.fuse(present, {
+        ...{ vocabSize, label, temperature, teachers: teachers.length },
+      });
+      checkFused(one, vocabSize, `${teachers.join(", ")} in ${where}`, t);
+      const own = schedule.own ? ownDistribution(row, t, where) : undefined;
+      const lambda = (schedule as LmWeightSchedule).lmWeight({
+        ...{ lmWeight, progress, fused: one, own, label, vocabSize },
+      });
+      store(batch, b * batch.length + t, one, lambda);
+    }
+  });
+}
+
+function emptyFused(
+  { batch, length }: Batch,
+  topK: number,
+): FusedBatch {
+  const positions = batch * length;
+  return {
+    topK,
+    ids: new Int32Array(positions * topK).fill(-1),
+    probs: new Float32Array(positions * topK),
+    residual: new Float32Array(positions),
+    weight: new Float32Array(positions),
+  };
+}
+
+function teacherRow(
+  row: PackedRow,
+  name: string,
+  t: number,
+  where: string,
+): TeacherRow[] {
+  const teacher = row.teachers[name]!;
+  const weight = teacher.weight[t]!;
+  if (weight === 0) return [];
+  const bitsPerByte = teacher.bitsPerByte[t]!;
+  if (!(weight > 0 && weight <= 1) || !Number.isFinite(bitsPerByte)) {
+    throw new RangeError(
+      `Cannot learn from ${name} in ${where}, position ${t}: weight is ` +
+        `${weight} and bits per byte ${bitsPerByte}, expected 0 to 1 and a number`,
+    );
+  }
+  return [{ ...candidates(row, name, t), weight, bitsPerByte }];
+}
+
+function ownDistribution(row: PackedRow, t: number, where: string) {
+  if (row.teachers[TARGET]) return distributionOf(candidates(row, TARGET, t));
+  throw new RangeError(
+    `Cannot adapt lmWeight in ${where}: there is no ${TARGET}, expected its ` +
+      `own distributions, as pack writes them`,
+  );
+}
+
+function candidates({ teachers }: PackedRow, name: string, t: number) {
+  const { topK, topkIds, topkLogprobs } = teachers[name]!;
+  return {
+    ids: topkIds.subarray(t * topK, (t + 1) * topK),
+    logprobs: topkLogprobs.subarray(t * topK, (t + 1) * topK),
+  };
+}
+
+function checkFused(
+  { ids, residual }: FusedRow,
+  vocabSize: number,
+  where: string,
+  t: number,
+): void {
+  if (!Number.isNaN(residual) && ids.every((id) => id < vocabSize)) return;
+  throw new RangeError(
+    `Cannot learn from ${where}, position ${t}: expected logprobs of ids less ` +
+      `than ${vocabSize}`,
+  );
+}
+
+function store(
+  { labelWeight, fused }: Batch,
+  at: number,
+  { ids, probs, residual, weight }: FusedRow,
+  lambda: number,
+): void {
+  const { topK } = fused!;
+  fused!.ids.set(ids, at * topK);
+  fused!.probs.set(probs, at * topK);
+  fused!.residual[at] = residual;
+  const share = (1 - lambda) * Math.fround(weight);
+  const whole = labelWeight[at]!;
+  labelWeight[at] = (1 - share) * whole;
+  fused!.weight[at] = share * whole;
+}

@@ -23,7 +23,9 @@ const MOST_BITS = 1000;
  * @param teacher The teacher's row.
  * @returns The score.
  */
-export const byDocument: Score = ({ bitsPerByte }) => bitsPerByte;
+export function byDocument({ bitsPerByte }: TeacherRow): number {
+  return bitsPerByte;
+}
 
 /**
  * Bits of the span, per token of the target, or the document's bits per byte
@@ -32,8 +34,9 @@ export const byDocument: Score = ({ bitsPerByte }) => bitsPerByte;
  * @param teacher The teacher's row.
  * @returns The score.
  */
-export const bySpan: Score = ({ spanBits, bitsPerByte }) =>
-  spanBits ?? bitsPerByte;
+export function bySpan({ spanBits, bitsPerByte }: TeacherRow): number {
+  return spanBits ?? bitsPerByte;
+}
 
 /**
  * Bits of the row's label under the very distribution that is to teach it.
@@ -42,8 +45,12 @@ export const bySpan: Score = ({ spanBits, bitsPerByte }) =>
  * @param context Names the label.
  * @returns The score.
  */
-export const byToken: Score = (teacher, { label, vocabSize }) =>
-  bitsOf(probabilityOf(distributionOf(teacher), label, vocabSize));
+export function byToken(
+  teacher: TeacherRow,
+  { label, vocabSize }: FusionContext,
+): number {
+  return bitsOf(probabilityOf(distributionOf(teacher), label, vocabSize));
+}
 
 /**
  * Entropy of the distribution, its residual spread evenly over the tokens that
@@ -53,14 +60,17 @@ export const byToken: Score = (teacher, { label, vocabSize }) =>
  * @param context Tells the size of the vocabulary.
  * @returns The score.
  */
-export const byEntropy: Score = (teacher, { vocabSize }) => {
+export function byEntropy(
+  teacher: TeacherRow,
+  { vocabSize }: FusionContext,
+): number {
   const { ids, probs, residual } = distributionOf(teacher);
   const others = Math.max(1, vocabSize - ids.length);
   return probs.reduce(
     (sum, p) => sum + p * bitsOf(p),
     residual > 0 ? residual * bitsOf(residual / others) : 0,
   );
-};
+}
 
 /**
  * Bits of the most likely token: shares go as its probability, to the power of
@@ -69,8 +79,9 @@ export const byEntropy: Score = (teacher, { vocabSize }) => {
  * @param teacher The teacher's row.
  * @returns The score.
  */
-export const byMaxProb: Score = (teacher) =>
-  bitsOf(Math.max(0, ...distributionOf(teacher).probs));
+export function byMaxProb(teacher: TeacherRow): number {
+  return bitsOf(Math.max(0, ...distributionOf(teacher).probs));
+}
 
 function bitsOf(p: number): number {
   return Math.min(MOST_BITS, -Math.log2(p));

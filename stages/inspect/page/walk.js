@@ -44,11 +44,12 @@ function charactersOf(text) {
   });
 }
 
-/** Lines of the ribbon: they end at newlines, else where a token of the target does. */
+/** Lines of the ribbon: they end after newlines, else where a token of the target does. */
 function breakLines(most) {
   const starts = data.target.tokens.map(({ start }) => start);
-  const newlines = characters.filter(({ character }) => character === "\n")
-    .map(({ offset }) => offset + 1);
+  const newlines = characters.filter(({ character }, index) =>
+    character === "\n" && characters[index + 1]?.character !== "\n"
+  ).map(({ offset }) => offset + 1);
   const broken = [];
   for (let start = 0; start < data.bytes;) {
     const limit = start + most;

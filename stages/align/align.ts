@@ -92,7 +92,7 @@ interface Block {
  *
  * @param inputs The two representations, the tokenizers and the mapping.
  * @param options See {@linkcode AlignOptions}.
- * @returns One row per block, in their order; a batch of them is in memory.
+ * @returns One row per block, in their order; two batches of them are in memory.
  * @throws {RangeError} If the rows are not about the same blocks, or the
  * mapping is not one of these tokenizers; naming the row.
  */
@@ -102,6 +102,13 @@ export async function* align(
 ): AsyncGenerator<AlignedRow> {
   const { batchPairs = 8192 } = options;
   const solveBlocks = blockSolver({ target, source, mapping }, options);
+  // Transport may be solved elsewhere, while the next blocks are prepared.
+  let before: Promise<AlignedRow[]> = Promise.resolve([]);
+  const start = (blocks: readonly Block[]) => {
+    const solved = solveBlocks(blocks);
+    solved.catch(() => {}); // thrown where it is awaited
+    return solved;
+  };
   let blocks: Block[] = [];
   let waiting = 0;
   const joined = joinRows(targetRows, sourceRows, options.firstRow ?? 0);
@@ -112,11 +119,15 @@ export async function* align(
     blocks.push({ targetRow, sourceRow, pairs });
     waiting += pairs.target.length;
     if (waiting < batchPairs) continue;
-    yield* await solveBlocks(blocks);
+    const solved = start(blocks);
     blocks = [];
     waiting = 0;
+    yield* await before;
+    before = solved;
   }
-  yield* await solveBlocks(blocks);
+  const last = start(blocks);
+  yield* await before;
+  yield* await last;
 }
 
 /** What solves a batch of blocks by the method that is asked for. */

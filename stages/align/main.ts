@@ -4,13 +4,7 @@ import { message, text } from "@optique/core/message";
 import { optional, withDefault } from "@optique/core/modifiers";
 import { option } from "@optique/core/primitives";
 import { choice, float, integer, string } from "@optique/core/valueparser";
-import {
-  fitsSinkhorn,
-  requestDevice,
-  sinkhorn,
-  sinkhornDefaults,
-  sinkhornScaling,
-} from "#/kernels/mod.ts";
+import { sinkhornDefaults } from "#/kernels/mod.ts";
 import { resolveModel } from "#/models/mod.ts";
 import {
   type AlignedRow,
@@ -31,7 +25,7 @@ import {
 import { Progress } from "#/stages/progress.ts";
 import { tokenizerFiles } from "#/stages/tokenizer_files.ts";
 import { loadTokenizer } from "#/tokenizers/mod.ts";
-import { align, type AlignOptions } from "./align.ts";
+import { align } from "./align.ts";
 import { type Cost, type CostName, costs } from "./costs/mod.ts";
 import { type Evidence, EvidenceTally } from "./evidence.ts";
 import {
@@ -41,6 +35,7 @@ import {
 } from "./methods/mod.ts";
 import { readEmbeddings } from "./read_embeddings.ts";
 import { referenceDefects, withDefects } from "./reference/mod.ts";
+import { TransportSolver } from "./transport_solver.ts";
 
 interface Flags {
   target: string;
@@ -56,7 +51,7 @@ interface Flags {
   tau: number;
   topK: number | undefined;
   threshold: number;
-  iterations: number;
+  iterations: number | undefined;
   device: "auto" | "cpu" | "webgpu";
 }
 
@@ -149,11 +144,11 @@ export const command: Command = defineCommand(
       }),
       defaults.threshold,
     ),
-    iterations: withDefault(
+    iterations: optional(
       option("--iterations", integer({ min: 1 }), {
-        description: message`Iterations of transport at most`,
+        description:
+          message`Iterations of transport at most (default: 1000, balanced 20000)`,
       }),
-      defaults.iterations,
     ),
     device: withDefault(
       option("--device", choice(["auto", "cpu", "webgpu"]), {
@@ -216,14 +211,14 @@ async function alignDatasets(flags: Flags): Promise<Report> {
 
 /** The options that decide the content: those that the method heeds. */
 function heededOptions(flags: Flags): Record<string, unknown> {
-  const { method, topK, cost, epsilon, tau, threshold, iterations } = flags;
+  const { method, topK, cost, epsilon, tau, threshold } = flags;
   const { settings }: AlignMethod = methods[method];
   const given = {
     epsilon,
     // JSON has no infinity.
     tau: String(tau),
     threshold,
-    iterations,
+    iterations: iterationsOf(flags),
     // Not named where it is the default: older datasets do not name it.
     cost: cost === "byte-edit-distance" ? undefined : cost,
     reference: defectsOf(flags).join(),
@@ -242,6 +237,11 @@ function heededOptions(flags: Flags): Record<string, unknown> {
   }
   const heeded = settings.map((name) => [name, given[name]] as const);
   return { method, topK, ...Object.fromEntries(heeded) };
+}
+
+function iterationsOf({ method, iterations }: Flags): number {
+  const facts: AlignMethod = methods[method];
+  return iterations ?? facts.iterations ?? defaults.iterations;
 }
 
 function needsEmbeddings({ cost }: Flags): boolean {
@@ -303,68 +303,49 @@ async function* produce(
     evidence: EvidenceTally;
   },
 ): AsyncGenerator<AlignedRow> {
-  const { method, topK, cost, epsilon, tau, threshold, iterations } = flags;
+  const { method, topK, cost, epsilon, tau, threshold } = flags;
+  const iterations = iterationsOf(flags);
   const { settings }: AlignMethod = methods[method];
-  const solver = settings.includes("iterations")
+  using solver = settings.includes("iterations")
     ? await openSolver(flags.device)
     : undefined;
-  try {
-    const read = (directory: string) =>
-      readRows(directory, datasets.representations, { split, skip });
-    const target = await loadTokenizer(targetDirectory);
-    const rows = align({
-      targetRows: read(flags.targetRepresentations),
-      sourceRows: read(flags.sourceRepresentations),
-      target,
-      source: await loadTokenizer(sourceDirectory),
-      mapping: await Array.fromAsync(
-        readRows(flags.vocabMapping, datasets.vocabMappings),
-      ),
-    }, {
-      method,
-      ...(topK !== undefined && { topK }),
-      sinkhorn: { epsilon, tau, threshold, iterations },
-      ...(solver && { solve: solver.solve }),
-      ...(cost && { cost }),
-      ...(needsEmbeddings(flags) && {
-        embeddings: await readEmbeddings(targetDirectory, target.vocabSize),
-      }),
-      defects: withDefects(defectsOf(flags)),
-      evidence,
-      firstRow: skip,
-    });
-    yield* shown(rows, split, blocks);
-  } finally {
-    solver?.device?.destroy();
-  }
+  const read = (directory: string) =>
+    readRows(directory, datasets.representations, { split, skip });
+  const target = await loadTokenizer(targetDirectory);
+  const rows = align({
+    targetRows: read(flags.targetRepresentations),
+    sourceRows: read(flags.sourceRepresentations),
+    target,
+    source: await loadTokenizer(sourceDirectory),
+    mapping: await Array.fromAsync(
+      readRows(flags.vocabMapping, datasets.vocabMappings),
+    ),
+  }, {
+    method,
+    ...(topK !== undefined && { topK }),
+    sinkhorn: { epsilon, tau, threshold, iterations },
+    ...(solver && { solve: (...batch) => solver.solve(...batch) }),
+    ...(cost && { cost }),
+    ...(needsEmbeddings(flags) && {
+      embeddings: await readEmbeddings(targetDirectory, target.vocabSize),
+    }),
+    defects: withDefects(defectsOf(flags)),
+    evidence,
+    firstRow: skip,
+  });
+  yield* shown(rows, split, blocks);
 }
 
-/** Where there is a device, WebGPU; else, and for too large problems, the CPU. */
-async function openSolver(where: Flags["device"]): Promise<{
-  solve: NonNullable<AlignOptions["solve"]>;
-  device?: GPUDevice;
-}> {
-  const device = where === "cpu" ? undefined : await requestDevice();
-  if (where === "webgpu" && !device) {
-    throw new Error(
-      "Cannot align on WebGPU: there is no adapter, expected one (a driver " +
-        "for Vulkan, Metal or Direct3D 12), or --device cpu",
-    );
-  }
+async function openSolver(where: Flags["device"]): Promise<TransportSolver> {
+  const solver = await TransportSolver.open(where);
   await say(
-    device
-      ? `align: transport on WebGPU (${device.label || "unnamed adapter"})`
+    solver.gpu !== undefined
+      ? `align: transport on WebGPU (${solver.gpu})`
       : where === "cpu"
       ? "align: transport on the CPU"
       : "align: transport on the CPU, as there is no WebGPU adapter",
   );
-  return {
-    solve: (problems, options) =>
-      device && fitsSinkhorn(problems.rows, problems.cols)
-        ? sinkhorn(device, problems, options)
-        : Promise.resolve(sinkhornScaling(problems, options)),
-    ...(device ? { device } : {}),
-  };
+  return solver;
 }
 
 async function* shown(

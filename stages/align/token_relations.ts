@@ -265,9 +265,9 @@ function memoized<Value>(
 /** Pairwise values, the last one of each slot kept: bounded, and fast enough. */
 class DistanceCache {
   readonly #compute: (sourceId: number, targetId: number) => number;
-  readonly #sourceIds = new Int32Array(SLOTS).fill(-1);
-  readonly #targetIds = new Int32Array(SLOTS);
-  readonly #values = new Float32Array(SLOTS);
+  /** Both ids and the value side by side: an access misses the cache once. */
+  readonly #ids = new Int32Array(SLOTS * STRIDE).fill(-1);
+  readonly #values = new Float32Array(this.#ids.buffer);
 
   constructor(compute: (sourceId: number, targetId: number) => number) {
     this.#compute = compute;
@@ -276,16 +276,17 @@ class DistanceCache {
   get(sourceId: number, targetId: number): number {
     const mixed = Math.imul(sourceId, 0x9e3779b1) ^
       Math.imul(targetId, 0x85ebca6b);
-    const slot = (mixed ^ (mixed >>> 15)) & (SLOTS - 1);
-    if (
-      this.#sourceIds[slot] === sourceId && this.#targetIds[slot] === targetId
-    ) return this.#values[slot]!;
+    const at = ((mixed ^ (mixed >>> 15)) & (SLOTS - 1)) * STRIDE;
+    if (this.#ids[at] === sourceId && this.#ids[at + 1] === targetId) {
+      return this.#values[at + 2]!;
+    }
     const value = this.#compute(sourceId, targetId);
-    this.#sourceIds[slot] = sourceId;
-    this.#targetIds[slot] = targetId;
-    this.#values[slot] = value;
+    this.#ids[at] = sourceId;
+    this.#ids[at + 1] = targetId;
+    this.#values[at + 2] = value;
     return value;
   }
 }
 
 const SLOTS = 2 ** 20;
+const STRIDE = 4;

@@ -1,6 +1,9 @@
 import type { PairMethod } from "./method.ts";
 import { optimalTransport } from "./optimal_transport.ts";
 
+/** Of random problems of 10 × 14, one in a hundred has an error of 1e-2 after 1000. */
+const ITERATIONS = 20_000;
+
 /**
  * The paper's own problem, solved until it has converged, or its iterations are
  * spent: both marginals are met, τ → ∞. The column sums are then the target's own distribution whatever
@@ -12,9 +15,14 @@ export const balanced: PairMethod = {
   description: "transport that meets the target's distribution",
   corrected: false,
   settings: ["epsilon", "threshold", "iterations", "cost"],
+  iterations: ITERATIONS,
   pairs: (pairs, options) =>
     optimalTransport.pairs(pairs, {
       ...options,
-      sinkhorn: { ...options.sinkhorn, tau: Infinity },
+      sinkhorn: {
+        iterations: ITERATIONS,
+        ...options.sinkhorn,
+        tau: Infinity,
+      },
     }),
 };

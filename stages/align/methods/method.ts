@@ -29,6 +29,8 @@ export interface AlignMethodFacts {
   corrected: boolean;
   /** Which flags it heeds, beside `--top-k`. */
   settings: readonly AlignSetting[];
+  /** Iterations at most, where it needs more than others to converge. */
+  iterations?: number;
 }
 
 /** A method that looks at one position pair at a time. */

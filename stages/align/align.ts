@@ -190,9 +190,11 @@ function solveWhole(
 ): (blocks: readonly Block[]) => Promise<AlignedBlock[]> {
   return (blocks) =>
     Promise.resolve(
-      blocks.map(({ targetRow, sourceRow }) =>
-        alignBlock(targetRow, sourceRow)
-      ),
+      blocks.map((block) => {
+        const aligned = alignBlock(block.targetRow, block.sourceRow);
+        tellSpans(block, aligned.row);
+        return aligned;
+      }),
     );
 }
 
@@ -277,13 +279,20 @@ function alignedRow(
     const kept = writeTop(masses[k]!, row, t);
     row.weight[t] = kept > 0 ? 1 : 0;
     row.marginalError[t] = masses[k]!.marginalError;
+  });
+  tellSpans({ targetRow, sourceRow, pairs }, row);
+  return row;
+}
+
+/** The source's logprobs of the bytes from pair to pair, whatever the method. */
+function tellSpans({ sourceRow, pairs }: Block, row: AlignedRow): void {
+  pairs.target.forEach((t, k) => {
     row.labelLogprobs[t] = spanLogprob(
       sourceRow.labelLogprobs,
       pairs.source[k]!,
       pairs.source[k + 1],
     );
   });
-  return row;
 }
 
 /** Of the bytes from this pair to the next, or to the end of the sequence. */

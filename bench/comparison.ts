@@ -86,24 +86,23 @@ export function peerName(peer: PythonPeer | undefined, name: string): string {
   return peer ? `${name} (${peer.versions})` : name;
 }
 
+/** The head of the Markdown table. */
+export const tableHead: string = [
+  "| work | ours | peer | ratio | goal |",
+  "| --- | --- | --- | --- | --- |",
+].join("\n");
+
 /**
- * Lay lines out as a Markdown table.
+ * Lay comparisons out as lines of the Markdown table.
  *
- * @param lines The lines.
- * @returns The table.
+ * @param comparisons The comparisons.
+ * @returns A line each.
  */
-export function table(lines: readonly Comparison[]): string {
-  const rows = lines.map(({ work, ours, peer, ratio, goal }) => [
-    work,
-    ours,
-    peer,
-    ratio === undefined ? "–" : `${short(ratio)}×`,
-    goal,
-  ]);
-  const all = [["work", "ours", "peer", "ratio", "goal"], ...rows];
-  const line = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;
-  const rule = all[0]!.map(() => "---");
-  return [line(all[0]!), line(rule), ...all.slice(1).map(line)].join("\n");
+export function tableLines(comparisons: readonly Comparison[]): string[] {
+  return comparisons.map(({ work, ours, peer, ratio, goal }) => {
+    const better = ratio === undefined ? "–" : `${short(ratio)}×`;
+    return `| ${[work, ours, peer, better, goal].join(" | ")} |`;
+  });
 }
 
 function short(value: number): string {

@@ -10,7 +10,12 @@
  * @module
  */
 
-import { type Comparison, type PeerBench, table } from "#/bench/comparison.ts";
+import {
+  type Comparison,
+  type PeerBench,
+  tableHead,
+  tableLines,
+} from "#/bench/comparison.ts";
 
 /** The benches by name, in the order of the table of targets. */
 const files = {
@@ -54,12 +59,12 @@ async function main(args: readonly string[]): Promise<void> {
     );
   }
   const names = args.length > 0 ? args as BenchName[] : benchNames;
-  const lines: Comparison[] = [];
+  await write(Deno.stdout, tableHead + "\n");
   for (const name of names) {
     await write(Deno.stderr, `${name} …\n`);
-    lines.push(...await runBench(name));
+    const lines = tableLines(await runBench(name));
+    await write(Deno.stdout, lines.join("\n") + "\n");
   }
-  await write(Deno.stdout, table(lines) + "\n");
 }
 
 async function write(

@@ -75,7 +75,6 @@ export async function sampleBatch(
   const tokenizer = await loadTokenizer(await realTokenizer("llama2"));
   const [text] = await blocks(batch * length * 6, 1);
   const inputIds = tokenizer.encode(text!).ids.slice(0, batch * length);
-  const of = Int32Array.from<number>;
   const isLast = (at: number) => at % length === length - 1;
   const rows = batch * (length - 1);
   const weights = (share: number) =>
@@ -83,14 +82,17 @@ export async function sampleBatch(
   return {
     batch,
     length,
-    inputIds: of(inputIds),
-    position: of(inputIds, (_, at) => at % length),
-    document: of(inputIds, (_, at) => Math.floor(at / length)),
-    labels: of(inputIds, (_, at) => isLast(at) ? -100 : inputIds[at + 1]!),
+    inputIds: Int32Array.from(inputIds),
+    position: Int32Array.from(inputIds, (_, at) => at % length),
+    document: Int32Array.from(inputIds, (_, at) => Math.floor(at / length)),
+    labels: Int32Array.from(
+      inputIds,
+      (_, at) => isLast(at) ? -100 : inputIds[at + 1]!,
+    ),
     labelWeight: weights(lmWeight),
     fused: {
       topK,
-      ids: of({ length: inputIds.length * topK }, (_, entry) => {
+      ids: Int32Array.from({ length: inputIds.length * topK }, (_, entry) => {
         const [at, k] = [Math.floor(entry / topK), entry % topK];
         return (inputIds[at]! * 7 + at + 911 * k) % 32000;
       }),

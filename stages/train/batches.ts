@@ -1,5 +1,6 @@
 import type { PackedRow } from "#/shards/mod.ts";
 import { type Distillation, fuseRows } from "#/stages/train/fuse_rows.ts";
+import { chunkLogprobs } from "#/stages/train/chunks.ts";
 import { epochOrder } from "#/stages/train/random.ts";
 import type { TrainingData } from "#/stages/train/training_data.ts";
 
@@ -21,6 +22,11 @@ export interface Batch {
   labelWeight: Float32Array<ArrayBuffer>;
   /** What the rows learn from besides their labels. */
   fused?: FusedBatch;
+  /**
+   * The teacher's logprob of the chunk of text that begins at a position, `[B, T]`;
+   * NaN where none does.
+   */
+  chunkLogprobs?: Float32Array<ArrayBuffer>;
 }
 
 /** The fused distributions of a batch. */
@@ -59,6 +65,8 @@ export interface BatchOptions {
   totalRows: number;
   /** Width of the model's logits. */
   vocabSize: number;
+  /** Whether the loss compares chunks of text. */
+  ofChunks?: boolean | undefined;
   /** How teachers become one; without it, rows learn from labels alone. */
   distillation?: Distillation;
 }
@@ -117,6 +125,14 @@ async function readRows(
         progress,
         nameOf: (row) => `${data.name}, row ${indices[first + row]}`,
       });
+    }
+    if (options.distillation && options.ofChunks) {
+      batch.chunkLogprobs = chunkLogprobs(
+        part,
+        options.distillation.teachers,
+        batch.length,
+        (row) => `${data.name}, row ${indices[first + row]}`,
+      );
     }
     batches.push(batch);
   }

@@ -141,6 +141,7 @@ export function lossRows(
     fusedWeight: fused.weight,
     ...teacherOf(fused, options.vocabSize),
     ...options.matched && { matched: options.matched },
+    ...batch.chunkLogprobs && { chunkLogprobs: batch.chunkLogprobs },
   };
 }
 

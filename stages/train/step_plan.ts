@@ -1,4 +1,5 @@
 import { requestDevice } from "#/kernels/device.ts";
+import { losses } from "#/kernels/losses/mod.ts";
 import { hashInput } from "#/shards/mod.ts";
 import type { BatchOptions } from "#/stages/train/batches.ts";
 import { fusions } from "#/stages/train/fusions/mod.ts";
@@ -60,6 +61,7 @@ export async function planSteps(
       seed,
       totalRows,
       vocabSize: model.vocabSize,
+      ofChunks: losses[options.loss].ofChunks,
       ...teachers.length > 0 && {
         distillation: {
           ...{ fusion, fusionTemperature, teachers, lmWeight },

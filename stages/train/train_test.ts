@@ -295,6 +295,19 @@ Deno.test("train() takes a loss of tokens matched and unmatched", async () => {
   assert.ok(metrics!.distance > 0);
 });
 
+Deno.test("train() comes closer to a teacher's likelihoods of chunks", async () => {
+  const metrics = await run({
+    ...common,
+    data: withTeacher(data),
+    steps: 30,
+    lmWeight: 0.2,
+    loss: "alm",
+    lossOn: "cpu",
+  });
+  const distances = metrics.map(({ distance }) => distance);
+  assert.ok(distances.at(-1)! < 0.8 * distances[0]!, distances.join(" "));
+});
+
 Deno.test("train() learns from labels alone where the target is the only teacher", async () => {
   const taught = withTeacher(data, "target");
   const [plain] = await run({ ...common, steps: 1, data: taught });
@@ -353,6 +366,10 @@ function withTeacher(data: TrainingData, name = "source"): TrainingData {
         ),
         weight: Float32Array.from(row.labels, (_, t) => t % 2),
         bitsPerByte: new Float32Array(row.labels.length).fill(1),
+        labelLogprobs: Float32Array.from(
+          row.labels,
+          (_, t) => t % 2 ? Math.log(0.25) : NaN,
+        ),
       };
       return { ...row, teachers: { [name]: teacher } };
     },

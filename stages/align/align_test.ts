@@ -208,9 +208,11 @@ Deno.test("align() tells the source's logprob of the bytes from pair to pair", a
   // Row t of the source gives its label logprob −t.
   const source = model(sentencePiece, "the cats", () => log([3, 0.5]));
   const target = model(byteLevel, "the cats", () => log([8, 0.6]));
-  const [row] = await alignRows(target, source);
-  // the | ▁cats against ▁the | ▁cat | s, then EOS.
-  assert.deepEqual([...row!.labelLogprobs], [0, -1 - 2, -3, NaN]);
+  for (const method of Object.keys(methods) as AlignMethodName[]) {
+    const [row] = await alignRows(target, source, { method });
+    // the | ▁cats against ▁the | ▁cat | s, then EOS.
+    assert.deepEqual([...row!.labelLogprobs], [0, -1 - 2, -3, NaN]);
+  }
 });
 
 Deno.test("align() gives the distribution of a source with NaN no weight", async () => {

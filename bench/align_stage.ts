@@ -32,7 +32,7 @@ export const alignStageBench: PeerBench = {
     const lines: Comparison[] = [];
     await inTemporaryDirectory(async (root) => {
       const pair = await alignedPair(BLOCKS);
-      await writeInputs(root, pair);
+      await writeAlignInputs(root, pair);
       await using peer = await PythonPeer.open("reference.py");
       if (peer) await openTransform(peer, pair);
       const tokens = (rows: AlignedPair["targetRows"]) =>
@@ -59,7 +59,14 @@ export const alignStageBench: PeerBench = {
   },
 };
 
-async function writeInputs(
+/**
+ * Write what `pta align` reads: `target` and `source`, the representations, and
+ * `mapping`.
+ *
+ * @param root Where to.
+ * @param pair What is aligned.
+ */
+export async function writeAlignInputs(
   root: string,
   { target, source, targetRows, sourceRows, mapping }: AlignedPair,
 ): Promise<void> {

@@ -33,6 +33,10 @@ const files = {
   "training-step-168m": async () =>
     (await import("./training_step.ts")).largeTrainingStepBench,
   "adamw": async () => (await import("./adamw.ts")).adamwBench,
+  "bytes-per-token": async () =>
+    (await import("./bytes_per_token.ts")).bytesPerTokenBench,
+  "stage-memory": async () =>
+    (await import("./stage_memory.ts")).stageMemoryBench,
 } satisfies Record<string, () => Promise<PeerBench>>;
 
 /** The name of a bench. */

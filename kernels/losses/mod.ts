@@ -2,6 +2,10 @@
  * Losses: logits in, a value per row and the gradient of the logits out. Each
  * folder holds one; a new one is a folder and a line in {@linkcode losses}.
  *
+ * Most are sums over outcomes, and a folder holds one outcome's term:
+ * `outcomes.wgsl` does the rest. Those that compare by rank first give a teacher's
+ * tokens the ids of the model's: `rank_tokens.wgsl`.
+ *
  * @module
  */
 

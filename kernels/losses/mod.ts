@@ -34,6 +34,8 @@ import type {
 } from "#/kernels/losses/loss_rows.ts";
 
 export * from "./loss_rows.ts";
+export * from "./residuals.ts";
+export * from "./prepare_teacher.ts";
 export * from "./cross_entropy/cross_entropy.ts";
 export * from "./cross_entropy/cross_entropy_cpu.ts";
 export * from "./kl/kl.ts";

@@ -5,9 +5,9 @@ import {
   type LossOptions,
   type LossOutput,
   type LossRows,
-  prepareTeacher,
-  residuals,
 } from "#/kernels/losses/loss_rows.ts";
+import { prepareTeacher } from "#/kernels/losses/prepare_teacher.ts";
+import { residuals } from "#/kernels/losses/residuals.ts";
 import shared from "./outcomes.wgsl" with { type: "text" };
 
 /** What one loss adds to the shader that all of them share. */

@@ -3,9 +3,9 @@ import {
   type LossOptions,
   type LossOutput,
   type LossRows,
-  prepareTeacher,
-  residuals,
 } from "#/kernels/losses/loss_rows.ts";
+import { prepareTeacher } from "#/kernels/losses/prepare_teacher.ts";
+import { residuals } from "#/kernels/losses/residuals.ts";
 
 /** A loss as a sum over outcomes, each with p by the teacher and q by the model. */
 export interface OutcomeTerm {

@@ -1,9 +1,6 @@
 import { run } from "#/kernels/device.ts";
-import type {
-  LossOptions,
-  LossRows,
-  Teacher,
-} from "#/kernels/losses/loss_rows.ts";
+import type { LossOptions, LossRows } from "#/kernels/losses/loss_rows.ts";
+import type { Teacher } from "#/kernels/losses/prepare_teacher.ts";
 import code from "./rank_tokens.wgsl" with { type: "text" };
 
 /**

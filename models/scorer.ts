@@ -1,15 +1,13 @@
 import {
-  add,
   cast,
   createSession,
   encodeModel,
-  exp,
   gatherElements,
   log,
   reduceMax,
-  reduceSum,
   reshape,
   type Session,
+  softmax,
   sub,
   Tape,
   type Tensor,
@@ -235,10 +233,11 @@ function recordTop(tape: Tape, logits: Value, topK: number): void {
     tape.input("labels", "int64", ["B", "T"]),
     ["N", 1],
   );
-  const top = reduceMax(logits, [-1]);
-  const spread = reduceSum(exp(sub(logits, top)), [-1]);
-  const logZ = add(top, log(spread));
   const [values, indices] = largest(logits, topK);
+  // Softmax reads the logits once; what it makes of the largest tells log Z.
+  const top = reduceMax(values, [-1]);
+  const topProb = reduceMax(gatherElements(softmax(logits), indices), [-1]);
+  const logZ = sub(top, log(topProb));
   const shape = ["B", "T", topK];
   tape.output(reshape(sub(values, logZ), shape), "topk_logprobs");
   tape.output(reshape(indices, shape), "topk_ids");

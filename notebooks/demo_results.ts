@@ -16,8 +16,8 @@ export interface DemoRun {
   seconds: number;
   /** Bits per byte on held-out text, by student and domain. */
   bits_per_byte: Record<string, Record<string, number>>;
-  /** Steps and training cross-entropy in nats per token, by student. */
-  curves: Record<string, [step: number, crossEntropy: number][]>;
+  /** Steps and training loss in nats per token, by student. */
+  curves: Record<string, [step: number, loss: number][]>;
 }
 
 const root = new URL("../", import.meta.url);
@@ -50,8 +50,8 @@ export async function readDemo(
 async function readCurve(file: string): Promise<[number, number][]> {
   const lines = (await Deno.readTextFile(file)).trim().split("\n");
   return lines.map((line) => JSON.parse(line))
-    .filter((line) => Number.isFinite(line.cross_entropy))
-    .map((line) => [line.step, Number(line.cross_entropy.toFixed(4))]);
+    .filter((line) => Number.isFinite(line.loss))
+    .map((line) => [line.step, Number(line.loss.toFixed(4))]);
 }
 
 if (import.meta.main) {

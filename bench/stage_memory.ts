@@ -40,7 +40,7 @@ export const stageMemoryBench: PeerBench = {
           ],
           pack: [
             ...["--target-representations", `${folder}/target`],
-            ...["--aligned", `${folder}/align`],
+            ...["--aligned", `${folder}/align`, "--length", "4096"],
           ],
         };
         for (const [stage, flags] of Object.entries(commands)) {

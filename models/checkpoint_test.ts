@@ -125,7 +125,8 @@ Deno.test("openCheckpoint() says what is missing or wrong", async () => {
 });
 
 Deno.test({
-  name: "openCheckpoint() opens every golden model",
+  name: "openCheckpoint() opens every golden model" +
+    (hasGolden ? "" : " (skipped: shared/golden absent)"),
   ignore: !hasGolden,
   async fn() {
     for await (const { name } of Deno.readDir(golden)) {

@@ -63,11 +63,10 @@ function listGolden(): string[] {
   }
 }
 
-Deno.test({
-  name: "golden models (skipped: shared/golden absent)",
-  ignore: names.length > 0,
-  fn() {},
-});
+// Where there are none, a line says so; it cannot pass.
+if (names.length === 0) {
+  Deno.test.ignore("golden models (skipped: shared/golden absent)", () => {});
+}
 
 async function readExpected(directory: string) {
   const file = `${directory}/expected.safetensors`;

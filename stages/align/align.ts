@@ -11,6 +11,7 @@ import type {
 } from "#/shards/mod.ts";
 import type { CostName, Embeddings } from "./costs/mod.ts";
 import type { EvidenceTally } from "./evidence.ts";
+import { emptyRow } from "./empty_row.ts";
 import { joinRows } from "./join_rows.ts";
 import {
   type AlignBlocks,
@@ -264,17 +265,7 @@ function alignedRow(
   masses: readonly Masses[],
   topK: number,
 ): AlignedRow {
-  const { length } = targetRow.inputIds;
-  const row = {
-    id: targetRow.id,
-    topK,
-    topkIds: new Int32Array(length * topK).fill(-1),
-    topkLogprobs: new Float32Array(length * topK).fill(-Infinity),
-    weight: new Float32Array(length),
-    marginalError: new Float32Array(length),
-    labelLogprobs: new Float32Array(length).fill(NaN),
-    bitsPerByte: sourceRow.bitsPerByte,
-  };
+  const row = emptyRow(targetRow, sourceRow, topK);
   pairs.target.forEach((t, k) => {
     const kept = writeTop(masses[k]!, row, t);
     row.weight[t] = kept > 0 ? 1 : 0;

@@ -1,3 +1,4 @@
+import { emptyRow } from "#/stages/align/empty_row.ts";
 import type {
   AlignedRow,
   RepresentationRow,
@@ -94,7 +95,8 @@ export function referenceAligner(
   return (targetRow, sourceRow) => {
     const ours = stepsOf(targetRow, target, defects);
     const theirs = stepsOf(sourceRow, source, defects);
-    const row = emptyRow(targetRow, sourceRow, options.topK);
+    const most = options.topK ?? Math.max(targetRow.topK, sourceRow.topK);
+    const row = { ...emptyRow(targetRow, sourceRow, most), fallbackRows: 0 };
     const hasText = ours.steps.inputIds.length > 0 &&
       theirs.steps.inputIds.length > 0;
     if (!hasText) return row;
@@ -153,23 +155,4 @@ function stepsOf(
     topkLogits: topkLogprobs.subarray(start * topK),
   };
   return { steps, start };
-}
-
-function emptyRow(
-  targetRow: RepresentationRow,
-  sourceRow: RepresentationRow,
-  topK = Math.max(targetRow.topK, sourceRow.topK),
-): ReferenceRow {
-  const { length } = targetRow.inputIds;
-  return {
-    id: targetRow.id,
-    topK,
-    topkIds: new Int32Array(length * topK).fill(-1),
-    topkLogprobs: new Float32Array(length * topK).fill(-Infinity),
-    weight: new Float32Array(length),
-    marginalError: new Float32Array(length),
-    labelLogprobs: new Float32Array(length).fill(NaN),
-    bitsPerByte: sourceRow.bitsPerByte,
-    fallbackRows: 0,
-  };
 }

@@ -1,7 +1,8 @@
 /**
  * The most memory this process has had resident since {@linkcode resetOwnPeak}.
  *
- * @returns Bytes; 0 where the system does not say.
+ * @returns Bytes; 0 where the system has no /proc.
+ * @throws {Deno.errors.NotCapable} Without all permissions, which /proc takes.
  */
 export function ownPeak(): number {
   return peakOf("self");
@@ -46,7 +47,9 @@ function peakOf(process: string): number {
   try {
     const status = Deno.readTextFileSync(`/proc/${process}/status`);
     return Number(status.match(/VmHWM:\s+(\d+) kB/)?.[1] ?? 0) * 1024;
-  } catch {
-    return 0;
+  } catch (error) {
+    // A process that has ended says nothing more.
+    if (error instanceof Deno.errors.NotFound) return 0;
+    throw error;
   }
 }

@@ -3,6 +3,15 @@ import { requestDevice, run } from "#/kernels/device.ts";
 
 const device = await requestDevice();
 
+// One line for all the tests that are ignored without a device.
+if (!device) {
+  Deno.test.ignore(
+    "WebGPU tests (skipped: no adapter; on Debian: apt-get install " +
+      "mesa-vulkan-drivers libvulkan1)",
+    () => {},
+  );
+}
+
 const double = `
 override SCALE: f32;
 @group(0) @binding(0) var<storage, read> x: array<f32>;

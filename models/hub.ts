@@ -176,7 +176,8 @@ function isOn(name: string): boolean {
 function readToken(file: string): string | undefined {
   try {
     return Deno.readTextFileSync(file).trim() || undefined;
-  } catch {
-    return undefined;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
   }
 }

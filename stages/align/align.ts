@@ -28,6 +28,7 @@ import {
 } from "./methods/mod.ts";
 import { type PositionPairs, positionPairs } from "./position_pairs.ts";
 import type { ReferenceDefects } from "./reference/mod.ts";
+import { spanLogprobs } from "./span_logprobs.ts";
 import { startRows, TokenRelations } from "./token_relations.ts";
 import type { Tokenizer } from "#/tokenizers/mod.ts";
 import { writeTop } from "./write_top.ts";
@@ -277,22 +278,6 @@ function alignedRow(
 
 /** The source's logprobs of the bytes from pair to pair, whatever the method. */
 function tellSpans({ sourceRow, pairs }: Block, row: AlignedRow): void {
-  pairs.target.forEach((t, k) => {
-    row.labelLogprobs[t] = spanLogprob(
-      sourceRow.labelLogprobs,
-      pairs.source[k]!,
-      pairs.source[k + 1],
-    );
-  });
-}
-
-/** Of the bytes from this pair to the next, or to the end of the sequence. */
-function spanLogprob(
-  labelLogprobs: Float32Array,
-  first: number,
-  next = labelLogprobs.length - 1,
-): number {
-  let sum = 0;
-  for (let s = first; s < next; s++) sum += labelLogprobs[s]!;
-  return sum;
+  const spans = spanLogprobs(pairs, sourceRow.labelLogprobs);
+  pairs.target.forEach((t, k) => row.labelLogprobs[t] = spans[k]!);
 }

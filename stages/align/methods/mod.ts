@@ -9,6 +9,7 @@
 import { balanced } from "./balanced.ts";
 import { exactMatch } from "./exact_match.ts";
 import { images } from "./images.ts";
+import { likelihood } from "./likelihood.ts";
 import type { AlignMethod } from "./method.ts";
 import { optimalTransport } from "./optimal_transport.ts";
 import { reference } from "./reference.ts";
@@ -37,6 +38,7 @@ export const methods = {
   "min-edit-distance": images,
   "optimal-transport": optimalTransport,
   "balanced": balanced,
+  "likelihood": likelihood,
   "reference-hard": reference("hard", "FuseLLM's exact match as published"),
   "reference-soft": reference("soft", "FuseLLM's mapping as published"),
   "reference-ot": reference("soft-ot", "PTA-LLM's transport as published"),

@@ -1,0 +1,24 @@
+import type { PositionPairs } from "./position_pairs.ts";
+
+/**
+ * Add up what a source makes of the bytes between two position pairs: by the
+ * chain rule, the logprob of those bytes as it spells them.
+ *
+ * @param pairs Which rows face each other, P of them.
+ * @param labelLogprobs The source's logprobs of its labels, `[M]`.
+ * @returns The logprob of the bytes from each pair to the next, or to the end of
+ * the sequence, `[P]`.
+ */
+export function spanLogprobs(
+  { source }: PositionPairs,
+  labelLogprobs: Float32Array,
+): Float64Array {
+  const last = labelLogprobs.length - 1;
+  return Float64Array.from(source, (first, k) => {
+    let sum = 0;
+    for (let s = first; s < (source[k + 1] ?? last); s++) {
+      sum += labelLogprobs[s]!;
+    }
+    return sum;
+  });
+}

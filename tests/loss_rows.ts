@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import type { LossRows } from "#/kernels/losses/loss_rows.ts";
+import type { LossRows, Projection } from "#/kernels/losses/mod.ts";
 
 /**
  * Arbitrary rows for tests: prime sizes, peaked logits, padded and full
@@ -64,6 +64,48 @@ function makeRows({ items, vocabSize, topK: k, peak, seed }: {
       { length: vocabSize },
       () => random() < 0.7 ? 1 : 0,
     ),
+    projection: projectionOf(vocabSize, random),
+  };
+}
+
+/**
+ * Write every token as itself.
+ *
+ * @param vocabSize V, which is also U.
+ * @returns The projection.
+ */
+export function identityProjection(vocabSize: number): Projection {
+  return {
+    vocabSize,
+    offsets: Uint32Array.from({ length: vocabSize + 1 }, (_, v) => v),
+    ids: Uint32Array.from({ length: vocabSize }, (_, v) => v),
+    weights: new Float32Array(vocabSize).fill(1),
+  };
+}
+
+/** Up to three images a token, some without any, all over as many tokens. */
+function projectionOf(vocabSize: number, random: () => number): Projection {
+  const ids: number[] = [];
+  const weights: number[] = [];
+  const offsets = [0];
+  for (let v = 0; v < vocabSize; v++) {
+    const images = new Set(
+      Array.from(
+        { length: v === 0 ? 1 : Math.floor(4 * random()) },
+        () => Math.floor(vocabSize * random()),
+      ),
+    );
+    const shares = [...images].map(() => random() + 0.1);
+    const sum = shares.reduce((total, share) => total + share, 0);
+    ids.push(...images);
+    weights.push(...shares.map((share) => share / sum));
+    offsets.push(ids.length);
+  }
+  return {
+    vocabSize,
+    offsets: Uint32Array.from(offsets),
+    ids: Uint32Array.from(ids),
+    weights: Float32Array.from(weights),
   };
 }
 

@@ -1,3 +1,4 @@
+import type { Projection } from "#/kernels/losses/projection.ts";
 import type { ResidualName } from "#/kernels/losses/residuals.ts";
 
 /**
@@ -33,6 +34,11 @@ export interface LossRows<Logits = Float32Array<ArrayBuffer>> {
    * the next entry, `[N]`; NaN where no chunk begins. Chunk likelihoods ask for it.
    */
   chunkLogprobs?: Float32Array<ArrayBuffer>;
+  /**
+   * How the model's tokens are written in the teacher's vocabulary, whose tokens
+   * `fusedIds` then are. Losses that project ask for it.
+   */
+  projection?: Projection;
 }
 
 /** How to compare. */

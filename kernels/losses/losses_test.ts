@@ -9,7 +9,7 @@ import {
   residuals,
 } from "#/kernels/losses/mod.ts";
 import { assertAllClose } from "#/tests/allclose.ts";
-import { lossRows } from "#/tests/loss_rows.ts";
+import { identityProjection, lossRows } from "#/tests/loss_rows.ts";
 
 const device = await requestDevice();
 const options = fc.record({
@@ -33,8 +33,14 @@ const kinked: ReadonlySet<string> = new Set([
   "h-kl",
   "alm",
 ]);
-/** They know tokens by rank, or labels: any token of the vocabulary may count. */
-const unnamed: ReadonlySet<string> = new Set(["uld", "gold", "h-kl", "alm"]);
+/** They know tokens by rank, by images or labels: any token may count. */
+const unnamed: ReadonlySet<string> = new Set([
+  "uld",
+  "gold",
+  "h-kl",
+  "p-kl",
+  "alm",
+]);
 /** It knows a teacher by its chunks, which no single row equals. */
 const bySpan = (name: string) => name === "alm";
 /** Those that are never negative, and zero for a model that equals its teacher. */
@@ -246,7 +252,7 @@ function reversed(rows: LossRows): LossRows {
   };
 }
 
-/** Rows whose logits are the teacher's logprobs, with no weight on labels. */
+/** Rows whose logits are the teacher's logprobs, token by token, with no weight on labels. */
 function modelOfTeacher(rows: LossRows): LossRows {
   const { vocabSize, topK } = rows;
   const logits = rows.logits.map((_, index) => {
@@ -260,7 +266,12 @@ function modelOfTeacher(rows: LossRows): LossRows {
         : rows.fusedProbs[row * topK + k]!,
     );
   });
-  return { ...rows, logits, labelWeight: rows.labelWeight.map(() => 0) };
+  return {
+    ...rows,
+    logits,
+    labelWeight: rows.labelWeight.map(() => 0),
+    projection: identityProjection(vocabSize),
+  };
 }
 
 function peakedRows(): LossRows {

@@ -27,6 +27,8 @@ import { gold } from "#/kernels/losses/gold/gold.ts";
 import { goldCpu } from "#/kernels/losses/gold/gold_cpu.ts";
 import { hKl } from "#/kernels/losses/h_kl/h_kl.ts";
 import { hKlCpu } from "#/kernels/losses/h_kl/h_kl_cpu.ts";
+import { pKl } from "#/kernels/losses/p_kl/p_kl.ts";
+import { pKlCpu } from "#/kernels/losses/p_kl/p_kl_cpu.ts";
 import type {
   LossOptions,
   LossOutput,
@@ -52,10 +54,13 @@ export * from "./gold/gold.ts";
 export * from "./gold/gold_cpu.ts";
 export * from "./h_kl/h_kl.ts";
 export * from "./h_kl/h_kl_cpu.ts";
+export * from "./p_kl/p_kl.ts";
+export * from "./p_kl/p_kl_cpu.ts";
 export * from "./alm/alm.ts";
 export * from "./alm/alm_cpu.ts";
 
 export type { OutcomeTerm } from "./outcomes_cpu.ts";
+export type { Projection } from "./projection.ts";
 
 /** A loss in its two forms. */
 export interface Loss {
@@ -77,6 +82,8 @@ export interface Loss {
   matches?: (image: { distance: number; weight: number }) => boolean;
   /** Whether rows have to bring `chunkLogprobs`. */
   ofChunks?: boolean;
+  /** Whether it takes a teacher's own tokens, and rows have to bring `projection`. */
+  projects?: boolean;
 }
 
 /** From here on, an image is as good as a match: the published threshold. */
@@ -92,6 +99,7 @@ export type LossName =
   | "uld"
   | "gold"
   | "h-kl"
+  | "p-kl"
   | "alm";
 
 /** The losses by name. */
@@ -112,5 +120,6 @@ export const losses: Record<LossName, Loss> = {
     cpu: hKlCpu,
     matches: ({ weight }) => weight >= NEAR_MATCH,
   },
+  "p-kl": { kernel: pKl, cpu: pKlCpu, projects: true },
   alm: { kernel: alm, cpu: almCpu, ofChunks: true },
 };

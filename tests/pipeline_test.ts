@@ -31,6 +31,7 @@ async function losses(
   directory: string,
   sources: [name: string, model: string][],
   train: Record<string, Flag>,
+  align: Record<string, Flag> = {},
 ): Promise<number[]> {
   const at = (name: string) => join(directory, name);
   const { target } = cast;
@@ -62,6 +63,7 @@ async function losses(
       "vocab-mapping": mapping,
       device: "cpu",
       out: at(`${name}-aligned`),
+      ...align,
     });
   }
   await pta("pack", {
@@ -113,4 +115,41 @@ Deno.test("a target that is its own source has nothing to learn from it", () =>
     });
     // The divergence is of second order in what f16 storage rounds off.
     assert.ok(Math.abs(first!) < 1e-5, `divergence ${first}`);
+  }));
+
+Deno.test("a target that keeps its own tokens as a source learns nothing by P-KL either", () =>
+  inTemporaryDirectory(async (directory) => {
+    const twin = join(directory, "twin");
+    await Deno.symlink(cast.target, twin);
+    const train = {
+      teachers: "twin",
+      "lm-weight": 0,
+      loss: "p-kl",
+      "vocab-mapping": join(directory, "twin-mapping"),
+      steps: 1,
+    };
+    const kept = { method: "source-tokens" };
+    const [first] = await losses(directory, [["twin", twin]], train, kept);
+    // The divergence is of second order in what f16 storage rounds off.
+    assert.ok(Math.abs(first!) < 1e-5, `divergence ${first}`);
+    const again = (flags: Record<string, Flag>) =>
+      pta("train", {
+        model: cast.target,
+        data: join(directory, "packed"),
+        out: join(directory, "other"),
+        ...train,
+        ...flags,
+      });
+    await assert.rejects(
+      again({ loss: "kl" }),
+      /Cannot learn from twin of .*packed by kl: its tokens are not the model's/,
+    );
+    await assert.rejects(
+      again({ teachers: "target,twin" }),
+      /loss is p-kl and teachers of .*packed are target, twin, expected one/,
+    );
+    await assert.rejects(
+      again({ "vocab-mapping": [] }),
+      /Cannot train: loss is p-kl without a vocabulary mapping/,
+    );
   }));

@@ -2,7 +2,11 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import type { AlignedRow, RepresentationRow } from "#/shards/mod.ts";
 import { align, type AlignOptions } from "#/stages/align/align.ts";
-import { type AlignMethodName, methods } from "#/stages/align/methods/mod.ts";
+import {
+  type AlignMethod,
+  type AlignMethodName,
+  methods,
+} from "#/stages/align/methods/mod.ts";
 import { mapVocab } from "#/stages/map_vocab/map_vocab.ts";
 import {
   type MapMethodName,
@@ -14,7 +18,10 @@ import { type Candidates, representation } from "#/tests/representations.ts";
 import { tinyTokenizer } from "#/tests/tiny_tokenizer.ts";
 
 const names = (Object.keys(methods) as AlignMethodName[])
-  .filter((method) => methods[method].corrected);
+  .filter((method) => {
+    const { corrected, keepsTokens }: AlignMethod = methods[method];
+    return corrected && !keepsTokens;
+  });
 
 /** SentencePiece-like: a virtual space before every text. */
 const sentencePiece = tinyTokenizer(

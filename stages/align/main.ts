@@ -168,6 +168,10 @@ async function alignDatasets(flags: Flags): Promise<Report> {
   const { splits } = await readManifest(flags.targetRepresentations);
   await checkTokenizers(flags, { targetDirectory, sourceDirectory });
   const tally = new EvidenceTally();
+  const { keepsTokens }: AlignMethod = methods[method];
+  const sourceTokens = keepsTokens
+    ? (await loadTokenizer(sourceDirectory)).vocabSize
+    : undefined;
   const { manifest, skipped } = await writeDataset(
     {
       out,
@@ -187,6 +191,7 @@ async function alignDatasets(flags: Flags): Promise<Report> {
       }),
       metadata: () => ({
         source: basename(resolve(flags.source)),
+        ...sourceTokens !== undefined && { sourceTokens },
         evidence: tally.summary(),
       }),
     },

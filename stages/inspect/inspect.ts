@@ -49,10 +49,11 @@ export interface InspectOptions {
   cost?: CostName;
 }
 
-/** Every method of the table once, under its first name. */
+/** Every method of the table once, under its first name, that speaks in the target's tokens. */
 const shownMethods = (
   Object.entries(methods) as [AlignMethodName, AlignMethod][]
 ).filter(([, method], index, all) =>
+  !method.keepsTokens &&
   all.findIndex(([, other]) => other === method) === index
 );
 

@@ -72,6 +72,7 @@ async function packDatasets(
 ): Promise<Report> {
   const { splits } = await readManifest(representations);
   const sources = await sourceNames(aligned);
+  const sourceTokens = await ownVocabularies(sources);
   const counts: Record<string, PackCounts> = {};
   const teachers: Record<string, number> = {};
   const { manifest, skipped } = await writeDataset({
@@ -86,7 +87,12 @@ async function packDatasets(
     ...(Object.keys(splits).join() !== "train" && {
       splits: Object.keys(splits),
     }),
-    metadata: () => ({ length, teachers, ...totals(counts) }),
+    metadata: () => ({
+      length,
+      teachers,
+      ...Object.keys(sourceTokens).length > 0 && { sourceTokens },
+      ...totals(counts),
+    }),
   }, ({ rows, split }) => {
     const packed = pack(
       counted(
@@ -141,6 +147,20 @@ async function sourceNames(
     sources.set(name, directory);
   }
   return sources;
+}
+
+/** Sources whose tokens are their own, not the target's, with their vocabularies. */
+async function ownVocabularies(
+  sources: ReadonlyMap<string, string>,
+): Promise<Record<string, { vocabSize: number; tokenizer: string }>> {
+  const own: Record<string, { vocabSize: number; tokenizer: string }> = {};
+  for (const [name, directory] of sources) {
+    const { metadata, inputs } = await readManifest(directory);
+    const vocabSize = metadata?.sourceTokens;
+    if (typeof vocabSize !== "number") continue;
+    own[name] = { vocabSize, tokenizer: inputs.source! };
+  }
+  return own;
 }
 
 async function* counted<Row>(

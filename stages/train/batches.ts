@@ -65,6 +65,8 @@ export interface BatchOptions {
   totalRows: number;
   /** Width of the model's logits. */
   vocabSize: number;
+  /** Tokens of the teachers' vocabulary, where it is not the model's. */
+  teacherVocabSize?: number | undefined;
   /** Whether the loss compares chunks of text. */
   ofChunks?: boolean | undefined;
   /** How teachers become one; without it, rows learn from labels alone. */
@@ -121,7 +123,7 @@ async function readRows(
     const batch = stackRows(part, 1 / Math.max(1, labelled));
     if (options.distillation) {
       fuseRows(batch, part, options.distillation, {
-        vocabSize: options.vocabSize,
+        vocabSize: options.teacherVocabSize ?? options.vocabSize,
         progress,
         nameOf: (row) => `${data.name}, row ${indices[first + row]}`,
       });

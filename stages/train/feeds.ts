@@ -1,6 +1,7 @@
 import {
   type LossRows,
   prepareTeacher,
+  type Projection,
   type ResidualName,
 } from "#/kernels/losses/mod.ts";
 import type { Weight } from "#/models/mod.ts";
@@ -22,6 +23,8 @@ export interface FeedOptions {
   vocabSize: number;
   /** Which tokens the sources know, `[V]`, where the loss asks for it. */
   matched?: Uint32Array<ArrayBuffer> | undefined;
+  /** How the model's tokens are written in the teacher's vocabulary, likewise. */
+  projection?: Projection | undefined;
 }
 
 /**
@@ -141,6 +144,7 @@ export function lossRows(
     fusedWeight: fused.weight,
     ...teacherOf(fused, options.vocabSize),
     ...options.matched && { matched: options.matched },
+    ...options.projection && { projection: options.projection },
     ...batch.chunkLogprobs && { chunkLogprobs: batch.chunkLogprobs },
   };
 }

@@ -33,7 +33,7 @@ export interface Distillation {
 
 /** When and where rows are fused. */
 export interface FuseContext {
-  /** Width of the model's logits. */
+  /** Tokens of the vocabulary that the teachers' are of: the model's, mostly. */
   vocabSize: number;
   /** How much of the training is done, from 0 to less than 1. */
   progress: number;

@@ -3,7 +3,7 @@ import { message } from "@optique/core/message";
 import { optional, withDefault } from "@optique/core/modifiers";
 import { option } from "@optique/core/primitives";
 import { choice, float, integer, string } from "@optique/core/valueparser";
-import { losses, residuals } from "#/kernels/losses/mod.ts";
+import { losses, type Projection, residuals } from "#/kernels/losses/mod.ts";
 import { resolveModel } from "#/models/mod.ts";
 import {
   type Command,
@@ -23,8 +23,10 @@ import {
   type ModelSource,
   openModel,
   openTrainingData,
+  readProjection,
   train,
   trainDefaults,
+  type TrainingData,
   type TrainMetrics,
 } from "#/stages/train/train.ts";
 import { loadTokenizer } from "#/tokenizers/mod.ts";
@@ -114,7 +116,7 @@ const learning = object("Learning", {
   vocabMapping: list(
     option("--vocab-mapping", directory, {
       description:
-        message`Vocabulary mappings of the sources, which gold and h-kl ask for`,
+        message`Vocabulary mappings of the sources, which gold and h-kl ask for; for p-kl one with the model as --source and the teacher as --target`,
     }),
     0,
   ),
@@ -293,6 +295,7 @@ async function trainModel(flags: Flags): Promise<Report> {
     ...flags,
     ...{ model, data, validation },
     matched: await readMatched(flags, model),
+    projection: await readProjections(flags, model, data, teachers),
     teachers: teachers.length > 0 ? teachers : undefined,
   };
   let last: TrainMetrics | undefined;
@@ -311,6 +314,26 @@ async function readMatched(
     readRows(mapping, datasets.vocabMappings)
   );
   return await matchedTokens(mappings, vocabSize, matches);
+}
+
+/** How the model's tokens are written in the teacher's vocabulary, where the loss asks for it. */
+async function readProjections(
+  { loss, vocabMapping }: Flags,
+  model: ModelSource,
+  { sourceTokens = {} }: TrainingData,
+  teachers: readonly string[],
+): Promise<Projection | undefined> {
+  if (!losses[loss].projects || vocabMapping.length === 0) return undefined;
+  if (vocabMapping.length > 1) {
+    throw new RangeError(
+      `Cannot train: loss is ${loss} with ${vocabMapping.length} vocabulary ` +
+        "mappings, expected one, of the model's tokens to the teacher's",
+    );
+  }
+  const teacher = teachers.length === 1
+    ? sourceTokens[teachers[0]!]
+    : undefined;
+  return await readProjection(vocabMapping[0]!, model, teacher);
 }
 
 async function* withProgress(

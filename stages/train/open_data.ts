@@ -11,7 +11,11 @@ import {
 } from "#/shards/mod.ts";
 import { startId, type Tokenizer, tokenizerHash } from "#/tokenizers/mod.ts";
 import { tokenPacker } from "#/stages/train/pack_tokens.ts";
-import { concatData, type TrainingData } from "#/stages/train/training_data.ts";
+import {
+  concatData,
+  type SourceVocabulary,
+  type TrainingData,
+} from "#/stages/train/training_data.ts";
 
 /** How {@linkcode openTrainingData} reads. */
 export interface OpenDataOptions {
@@ -67,8 +71,9 @@ async function openPacked(
 ): Promise<TrainingData & Disposable> {
   const split = splitOf(manifest, options);
   const rows = await openRandomAccess(path, datasets.packed(), { split });
-  const { bytes } = (manifest.metadata ?? {}) as {
+  const { bytes, sourceTokens } = (manifest.metadata ?? {}) as {
     bytes?: Record<string, number>;
+    sourceTokens?: Record<string, SourceVocabulary>;
   };
   const first = rows.length > 0 ? rows.row(0) : undefined;
   return {
@@ -81,6 +86,7 @@ async function openPacked(
         topK,
       ]),
     ),
+    ...sourceTokens && { sourceTokens },
     digest: await hashInput(path),
     ...bytes?.[split] !== undefined && { bytes: bytes[split] },
     read: (row) => Promise.resolve(rows.row(row)),

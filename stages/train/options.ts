@@ -1,6 +1,7 @@
 import {
   losses,
   type LossName,
+  type Projection,
   type ResidualName,
   residuals,
 } from "#/kernels/losses/mod.ts";
@@ -38,6 +39,11 @@ export interface TrainOptions {
    * ask for it; see `matchedTokens`.
    */
   matched: Uint32Array<ArrayBuffer> | undefined;
+  /**
+   * How the model's tokens are written in the teacher's vocabulary. P-KL asks for
+   * it; see `readProjection`.
+   */
+  projection: Projection | undefined;
   /**
    * Where the loss is computed: in the training graph, which holds cross-entropy
    * and KL with the residual a bucket or zero; by a kernel, which has to move the
@@ -108,6 +114,7 @@ export const trainDefaults: TrainOptions = {
   residual: "bucket",
   beta: 0.5,
   matched: undefined,
+  projection: undefined,
   lossOn: "auto",
   recompute: false,
   temperature: 1,
@@ -196,7 +203,21 @@ export function checkOptions(options: TrainOptions): void {
     );
   }
   checkLossHome(options);
-  const { loss, matched, lmWeight } = options;
+  const { loss, matched, projection, lmWeight } = options;
+  if (losses[loss].projects && lmWeight < 1) {
+    if (!projection) {
+      throw new RangeError(
+        `Cannot train: loss is ${loss} without a vocabulary mapping, expected ` +
+          "that of the model's tokens to the teacher's (--vocab-mapping)",
+      );
+    }
+    if (options.lmWeightSchedule === "adaptive") {
+      throw new RangeError(
+        `Cannot train: lmWeightSchedule is adaptive and loss ${loss}, expected ` +
+          "another, as the label is no token of the teacher's",
+      );
+    }
+  }
   if (losses[loss].matches && !matched && lmWeight < 1) {
     throw new RangeError(
       `Cannot train: loss is ${loss} without vocabulary mappings, expected those ` +
@@ -228,13 +249,17 @@ function checkLossHome(options: TrainOptions): void {
  * Which teachers of the data take part.
  *
  * @param data The data.
- * @param options `teachers` and `lmWeight` decide.
+ * @param options `teachers`, `lmWeight` and `loss` decide.
  * @returns Names; none is plain language modelling.
- * @throws {RangeError} If a teacher is asked for that the data do not have.
+ * @throws {RangeError} If a teacher is asked for that the data do not have, or
+ * that the loss cannot learn from.
  */
 export function chooseTeachers(
   data: TrainingData,
-  { teachers, lmWeight }: Pick<TrainOptions, "teachers" | "lmWeight">,
+  { teachers, lmWeight, loss }: Pick<
+    TrainOptions,
+    "teachers" | "lmWeight" | "loss"
+  >,
 ): readonly string[] {
   const known = Object.keys(data.teachers);
   for (const name of teachers ?? []) {
@@ -245,6 +270,38 @@ export function chooseTeachers(
     );
   }
   if (lmWeight === 1) return [];
-  if (teachers) return [...new Set(teachers)];
-  return known.some((name) => name !== "target") ? known : [];
+  const chosen = teachers
+    ? [...new Set(teachers)]
+    : known.some((name) => name !== "target")
+    ? known
+    : [];
+  checkTokens(data, chosen, loss);
+  return chosen;
+}
+
+/** A loss that projects takes one teacher with tokens of its own, others none. */
+function checkTokens(
+  { name: where, sourceTokens = {} }: TrainingData,
+  teachers: readonly string[],
+  loss: LossName,
+): void {
+  const own = teachers.filter((name) => name in sourceTokens);
+  if (losses[loss].projects) {
+    if (teachers.length === 1 && own.length === 1) return;
+    throw new RangeError(
+      `Cannot train: loss is ${loss} and teachers of ${where} are ` +
+        `${
+          teachers.join(", ") || "none"
+        }, expected one (--teachers) that has ` +
+        "been aligned by source-tokens",
+    );
+  }
+  if (own.length === 0) return;
+  throw new RangeError(
+    `Cannot learn from ${
+      own.join(", ")
+    } of ${where} by ${loss}: its tokens are ` +
+      "not the model's, expected --loss p-kl, or data aligned by another method " +
+      "than source-tokens",
+  );
 }

@@ -62,6 +62,9 @@ export async function planSteps(
       totalRows,
       vocabSize: model.vocabSize,
       ofChunks: losses[options.loss].ofChunks,
+      teacherVocabSize: losses[options.loss].projects
+        ? options.projection?.vocabSize
+        : undefined,
       ...teachers.length > 0 && {
         distillation: {
           ...{ fusion, fusionTemperature, teachers, lmWeight },
@@ -75,6 +78,9 @@ export async function planSteps(
       ...pick(options, IDENTITY),
       ...teachers.length > 0 && pick(options, DISTILLATION_IDENTITY),
       ...options.matched && { matched: checksum(options.matched) },
+      ...options.projection && {
+        projection: checksum(options.projection.ids),
+      },
       teachers,
       steps,
       totalRows,

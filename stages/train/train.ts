@@ -42,6 +42,7 @@ export {
 export * from "./model_source.ts";
 export * from "./open_data.ts";
 export * from "./options.ts";
+export * from "./read_projection.ts";
 export { type Schedule, type ScheduleName, schedules } from "./schedule.ts";
 export type { LossHome } from "./passes.ts";
 export * from "./training_data.ts";
@@ -257,7 +258,7 @@ function trainerSetup(
   { topK, lossOn }: StepPlan,
   last: SavedState | undefined,
 ): TrainerSetup {
-  const { loss, residual, beta, matched, temperature } = options;
+  const { loss, residual, beta, matched, projection, temperature } = options;
   const { recompute, threads, seed } = options;
   const { beta1, beta2, epsilon, weightDecay, maxGradNorm } = options;
   return {
@@ -265,7 +266,8 @@ function trainerSetup(
     weights: last?.directory ?? model.weights,
     optimizer: last?.directory,
     vocabSize: model.vocabSize,
-    ...{ loss, residual, beta, matched, lossOn, temperature, topK },
+    ...{ loss, residual, beta, matched, projection, temperature },
+    ...{ lossOn, topK },
     ...{ recompute, threads, seed },
     ...{ beta1, beta2, epsilon, weightDecay, maxGradNorm },
   };

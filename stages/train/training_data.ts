@@ -1,5 +1,13 @@
 import type { PackedRow } from "#/shards/mod.ts";
 
+/** A teacher's own vocabulary. */
+export interface SourceVocabulary {
+  /** How many tokens it has. */
+  vocabSize: number;
+  /** Hash of its tokenizer's files. */
+  tokenizer: string;
+}
+
 /** Rows to train on, readable in any order. */
 export interface TrainingData {
   /** Names the data in errors. */
@@ -10,6 +18,8 @@ export interface TrainingData {
   readonly length: number;
   /** K of every teacher the rows bring, by name. */
   readonly teachers: Readonly<Record<string, number>>;
+  /** The teachers whose tokens are their own instead of the model's, by name. */
+  readonly sourceTokens?: Readonly<Record<string, SourceVocabulary>>;
   /** Changes when the rows do: a run resumes only on the data it began with. */
   readonly digest: string;
   /** UTF-8 bytes of the text behind the rows, where known. */
@@ -46,6 +56,7 @@ export function concatData(parts: readonly TrainingData[]): TrainingData {
     rows,
     length: first.length,
     teachers: first.teachers,
+    ...first.sourceTokens && { sourceTokens: first.sourceTokens },
     digest: parts.map(({ digest }) => digest).join(" "),
     ...(parts.every(({ bytes }) => bytes !== undefined)
       ? { bytes: parts.reduce((sum, { bytes }) => sum + bytes!, 0) }
@@ -61,10 +72,11 @@ export function concatData(parts: readonly TrainingData[]): TrainingData {
 }
 
 function checkAlike(first: TrainingData, part: TrainingData): void {
-  const describe = ({ length, teachers }: TrainingData) =>
+  const describe = ({ length, teachers, sourceTokens }: TrainingData) =>
     `rows of ${length} with teachers ` +
-    (Object.entries(teachers).map(([name, k]) => `${name} (top ${k})`).sort()
-      .join(", ") || "none");
+    (Object.entries(teachers).map(([name, k]) =>
+      `${name} (top ${k}${sourceTokens?.[name] ? " of its own tokens" : ""})`
+    ).sort().join(", ") || "none");
   if (describe(first) !== describe(part)) {
     throw new RangeError(
       `Cannot train on ${first.name} and ${part.name} together: ` +

@@ -27,6 +27,8 @@ export interface AlignMethodFacts {
   description: string;
   /** Whether it obeys the law: the same tokenizer in, the source's distribution out. */
   corrected: boolean;
+  /** Whether what comes out are the source's tokens, not the target's. */
+  keepsTokens?: boolean;
   /** Which flags it heeds, beside `--top-k`. */
   settings: readonly AlignSetting[];
   /** Iterations at most, where it needs more than others to converge. */

@@ -13,6 +13,7 @@ import { likelihood } from "./likelihood.ts";
 import type { AlignMethod } from "./method.ts";
 import { optimalTransport } from "./optimal_transport.ts";
 import { reference } from "./reference.ts";
+import { sourceTokens } from "./source_tokens.ts";
 
 export type {
   AlignBlocks,
@@ -39,6 +40,7 @@ export const methods = {
   "optimal-transport": optimalTransport,
   "balanced": balanced,
   "likelihood": likelihood,
+  "source-tokens": sourceTokens,
   "reference-hard": reference("hard", "FuseLLM's exact match as published"),
   "reference-soft": reference("soft", "FuseLLM's mapping as published"),
   "reference-ot": reference("soft-ot", "PTA-LLM's transport as published"),

@@ -61,6 +61,18 @@ function distribution(random: () => number, power: number): Candidates {
   return ids.map((id, k) => [id, Math.log(weights[k]! / sum)] as const);
 }
 
+/** Labels that are not among the top k are less probable than those. */
+function labelled(row: RepresentationRow): RepresentationRow {
+  const { topkIds, topkLogprobs, inputIds } = row;
+  const labelLogprobs = row.labelLogprobs.map((_, t) => {
+    const stored = topkLogprobs.subarray(t * topK, (t + 1) * topK);
+    const rank = topkIds.subarray(t * topK, (t + 1) * topK)
+      .indexOf(inputIds[t + 1] ?? -1);
+    return stored[rank] ?? Math.min(...stored) - 1;
+  });
+  return { ...row, labelLogprobs: labelLogprobs.fill(NaN, -1) };
+}
+
 const modelPairs = fc.record({
   seed: fc.integer(),
   sourcePower: fc.constantFrom(1, 5, 40),
@@ -68,7 +80,9 @@ const modelPairs = fc.record({
 }).map(({ seed, sourcePower, targetPower }) => {
   const random = mulberry32(seed);
   const row = (power: number) =>
-    representation(same, text, () => distribution(random, power), topK);
+    labelled(
+      representation(same, text, () => distribution(random, power), topK),
+    );
   return { source: row(sourcePower), target: row(targetPower) };
 });
 

@@ -7,6 +7,7 @@
  */
 
 import { balanced } from "./balanced.ts";
+import { continuations } from "./continuations.ts";
 import { exactMatch } from "./exact_match.ts";
 import { images } from "./images.ts";
 import { likelihood } from "./likelihood.ts";
@@ -39,6 +40,7 @@ export const methods = {
   "min-edit-distance": images,
   "optimal-transport": optimalTransport,
   "balanced": balanced,
+  "continuations": continuations,
   "likelihood": likelihood,
   "source-tokens": sourceTokens,
   "reference-hard": reference("hard", "FuseLLM's exact match as published"),

@@ -1,9 +1,11 @@
 import {
   add,
+  and,
   cast,
   clip,
   concat,
   div,
+  expand,
   gatherElements,
   less,
   log,
@@ -12,8 +14,10 @@ import {
   reduceMax,
   reduceSum,
   reshape,
+  scalar,
   scatterAdd,
   softmax,
+  split,
   sub,
   type Value,
   where,
@@ -55,12 +59,18 @@ export interface LossHead {
   crossEntropy: Value;
   /** Σ weight · D · T², f32 `[]`; `undefined` without distillation. */
   distance?: Value;
-  /** Gradient of their sum, `[N, V]`. */
+  /** Gradient of their sum, `[N, V]`: the product of rows and a factor for each. */
   dlogits: Value;
 }
 
 /** What the tail is held above, so that its logarithm stays finite. */
 const SMALLEST_TAIL = 1e-30;
+
+/** What the likeliest of the few tokens of a row is held above: 83 nats. */
+const SMALLEST_PROB = 1e-36;
+
+/** How far a row's factor is held away from 0, so that it can be divided by. */
+const SMALLEST_FACTOR = 1e-20;
 
 /**
  * The training loss and its gradient, both in closed form.
@@ -70,6 +80,13 @@ const SMALLEST_TAIL = 1e-30;
  * entropy of (p, r) for "kl". Its gradient is (s q − p) / T on the top-k and
  * (s − r / q_tail) q / T elsewhere: zero where the model equals the teacher. The
  * tail is summed, not taken from 1, since it may be far smaller than round-off.
+ *
+ * A softmax is the one array of `[N, V]` besides the logits. The top-k is taken out
+ * of it, the rest summed, and the gradient there put in, all in place, which leaves
+ * a factor for each row. The gradient of a matrix product applies it to its narrow
+ * side. log Z comes from the likeliest of the top-k and the label: a row that gives
+ * all of them less than 1e-36 is valued as if it gave one of them that much; its
+ * gradient does not depend on it.
  *
  * @param logits `[N, V]`.
  * @param label Labels and weights.
@@ -81,60 +98,92 @@ export function lossHead(
   label: LabelRows,
   fused?: FusedRows & Distillation,
 ): LossHead {
-  const { probs, logZ } = normalizer(logits);
+  const probs = softmax(logits);
   const weight = reshape(label.weight, ["N", 1]);
   const labels = reshape(
     where(less(label.labels, 0), 0, label.labels),
     ["N", 1],
   );
-  const ce = sub(logZ, gatherElements(logits, labels));
-  const crossEntropy = total(mul(weight, ce));
   if (!fused) {
-    const dlogits = scatterAdd(mul(probs, weight), labels, neg(weight), 1);
-    return { crossEntropy, dlogits };
+    const { logProbs } = pick(logits, probs, labels);
+    const minusOne = expand(scalar(weight, -1), weight.shape);
+    return {
+      crossEntropy: neg(total(mul(weight, logProbs))),
+      dlogits: mul(scatterAdd(probs, labels, minusOne, 1), weight),
+    };
   }
-  const { distance, dense, sparse } = distanceHead(
-    logits,
-    { probs, logZ },
-    fused,
-  );
-  // At T = 1 one product serves both parts: on the top-k, `rest` is zero.
-  const { rest, factor, q } = dense;
-  const known = fused.temperature === 1 ? add(sparse, mul(q, weight)) : sparse;
-  const base = fused.temperature === 1
-    ? mul(rest, add(factor, weight))
-    : add(mul(rest, factor), mul(probs, weight));
-  // One scatter for both: each copies all the logits.
-  const dlogits = scatterAdd(
-    base,
-    concat([fused.ids, labels], 1),
-    concat([known, neg(weight)], 1),
-    1,
-  );
-  return { crossEntropy, distance, dlogits };
+  const { ids, topK, temperature } = fused;
+  const all = pick(logits, probs, concat([ids, labels], 1));
+  const [logq, ce] = split(all.logProbs, 1, [topK, 1]);
+  const [q] = split(all.probs, 1, [topK, 1]);
+  let model: Model = { all: probs, picked: { probs: q!, logProbs: logq! } };
+  if (temperature !== 1) {
+    const tempered = mul(logits, 1 / temperature);
+    const all = softmax(tempered);
+    model = { all, picked: pick(tempered, all, ids) };
+  }
+  const { distance, ...teacher } = distanceHead(model, fused);
+  return {
+    crossEntropy: neg(total(mul(weight, ce!))),
+    distance,
+    dlogits: joinGradients({ probs, weight, labels }, teacher, fused),
+  };
 }
 
-/** D, and its gradient as factor · rest plus sparse at the ids. */
+/** The few tokens of every row that labels and teachers name. */
+interface Picked {
+  /** Their probabilities, `[N, K]`. */
+  probs: Value;
+  /** Their logarithms, `[N, K]`. */
+  logProbs: Value;
+}
+
+/** A model's probabilities, `[N, V]`, and the top-k of them. */
+interface Model {
+  all: Value;
+  picked: Picked;
+}
+
+/** Probabilities and logprobs of some tokens, log Z by way of the likeliest. */
+function pick(logits: Value, all: Value, ids: Value): Picked {
+  const probs = gatherElements(all, ids);
+  const picked = gatherElements(logits, ids);
+  const top = clip(reduceMax(probs, [-1]), SMALLEST_PROB, 1);
+  const logZ = sub(reduceMax(picked, [-1]), log(top));
+  return { probs, logProbs: sub(picked, logZ) };
+}
+
+/** A distance's gradient: factor · rest, and beside it `sparse` at the ids. */
+interface TeacherGradient {
+  /** The model's probabilities, 0 on the top-k, `[N, V]`. */
+  rest: Value;
+  /** `[N, 1]`. */
+  factor: Value;
+  /** The model's probabilities on the top-k, `[N, K]`. */
+  q: Value;
+  /** `[N, K]`. */
+  sparse: Value;
+}
+
+/** D, and its gradient. */
 function distanceHead(
-  logits: Value,
-  plain: { probs: Value; logZ: Value },
+  { all, picked }: Model,
   fused: FusedRows & Distillation,
-) {
+): TeacherGradient & { distance: Value } {
   const { ids, temperature } = fused;
   const weight = reshape(fused.weight, ["N", 1]);
-  const hasTeacher = less(weight.tape.constant("float32", [], [0]), weight);
+  const hasTeacher = less(scalar(weight, 0), weight);
   const p = where(hasTeacher, fused.probs, 0);
   const r = where(hasTeacher, reshape(fused.residual, ["N", 1]), 0);
-  const isKnown = less(weight.tape.constant("float32", [], [0]), p);
+  const isKnown = less(scalar(weight, 0), p);
 
-  const tempered = temperature === 1 ? logits : mul(logits, 1 / temperature);
-  const { probs, logZ } = temperature === 1 ? plain : normalizer(tempered);
-  const q = where(isKnown, gatherElements(probs, ids), 0);
-  const rest = scatterAdd(probs, ids, neg(q), 1);
+  const q = where(isKnown, picked.probs, 0);
+  const rest = scatterAdd(all, ids, neg(q), 1);
   const tail = clip(reduceSum(rest, [-1]), SMALLEST_TAIL, 1);
-
-  const logq = sub(gatherElements(tempered, ids), logZ);
-  const reward = add(reduceSum(mul(p, logq), [-1]), mul(r, log(tail)));
+  const reward = add(
+    reduceSum(mul(p, picked.logProbs), [-1]),
+    mul(r, log(tail)),
+  );
   const d = fused.loss === "kl"
     ? sub(negativeEntropy(p, r), reward)
     : neg(reward);
@@ -143,22 +192,55 @@ function distanceHead(
   const scale = mul(weight, temperature);
   return {
     distance: mul(total(mul(weight, d)), temperature ** 2),
-    dense: { rest, q, factor: mul(scale, sub(mass, div(r, tail))) },
+    rest,
+    factor: mul(scale, sub(mass, div(r, tail))),
+    q,
     sparse: mul(scale, where(isKnown, sub(mul(q, mass), p), 0)),
   };
+}
+
+/** The gradient of labels and teachers, as rows times a factor each. */
+function joinGradients(
+  label: { probs: Value; weight: Value; labels: Value },
+  teacher: TeacherGradient,
+  { ids, weight, temperature }: FusedRows & Distillation,
+): Value {
+  // At temperature 1 both have one softmax, and on the top-k `rest` is zero.
+  const isOne = temperature === 1;
+  const isTaught = less(
+    scalar(weight, 0),
+    add(label.weight, reshape(weight, ["N", 1])),
+  );
+  const dense = awayFromZero(
+    isOne ? add(teacher.factor, label.weight) : teacher.factor,
+  );
+  const rest = isOne
+    ? teacher.rest
+    : add(teacher.rest, mul(label.probs, div(label.weight, dense)));
+  const known = isOne
+    ? add(teacher.sparse, mul(teacher.q, label.weight))
+    : teacher.sparse;
+  const rows = scatterAdd(
+    rest,
+    concat([ids, label.labels], 1),
+    div(concat([known, neg(label.weight)], 1), dense),
+    1,
+  );
+  return mul(rows, where(isTaught, dense, 0));
+}
+
+function awayFromZero(x: Value): Value {
+  const isNear = and(
+    less(scalar(x, -SMALLEST_FACTOR), x),
+    less(x, SMALLEST_FACTOR),
+  );
+  return where(isNear, SMALLEST_FACTOR, x);
 }
 
 /** Σ p log p + r log r, where 0 log 0 = 0. */
 function negativeEntropy(p: Value, r: Value): Value {
   const plogp = (x: Value) => mul(x, log(clip(x, 1e-30, 2)));
   return add(reduceSum(plogp(p), [-1]), plogp(r));
-}
-
-/** Softmax, and the logarithm of its denominator by way of the largest entry. */
-function normalizer(logits: Value): { probs: Value; logZ: Value } {
-  const probs = softmax(logits);
-  const top = log(reduceMax(probs, [-1]));
-  return { probs, logZ: sub(reduceMax(logits, [-1]), top) };
 }
 
 function total(x: Value): Value {

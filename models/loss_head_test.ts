@@ -205,3 +205,42 @@ Deno.test("lossHead() stays finite where the model leaves the tail nothing", asy
   assert.ok(Number.isFinite(distance!.data[0]));
   assert.ok([...dlogits!.data].every((value) => Math.abs(Number(value)) <= 1));
 });
+
+Deno.test("lossHead() sees a tail far below the rounding of 1", async () => {
+  await using session = await openHead({ topK: K, loss: "kl", temperature: 1 });
+  // Tokens 2 and 5 hold all but e^-40 of the probability.
+  const logits = Float32Array.from(
+    { length: V },
+    (_, id) => id === 2 || id === 5 ? 40 : Math.sin(id),
+  );
+  const rows = single({ logits, fusedIds: Int32Array.of(2, 5, -1) });
+  const { distance, dlogits } = await run(session, rows, 1);
+  const expected = klCpu(rows);
+  assertAllClose(
+    [...distance!.data, ...dlogits!.data].map(Number),
+    [...expected.distance, ...expected.dlogits],
+    { rtol: 1e-5, atol: 1e-6 },
+  );
+});
+
+Deno.test("lossHead() bounds the value of a row that gives its tokens nothing, not its gradient", async () => {
+  await using session = await openHead({ topK: K, loss: "kl", temperature: 1 });
+  const logits = new Float32Array(V).fill(-500);
+  logits[7] = 500;
+  const rows = single({
+    logits,
+    labels: Int32Array.of(3),
+    labelWeight: Float32Array.of(1),
+    fusedWeight: Float32Array.of(0),
+  });
+  const { cross_entropy, dlogits } = await run(session, rows, 1);
+  assertAllClose([Number(cross_entropy!.data[0])], [36 * Math.LN10], {
+    rtol: 1e-4,
+    atol: 0,
+  });
+  const expected = klCpu(rows).dlogits;
+  assertAllClose(dlogits!.data as Float32Array, expected, {
+    rtol: 1e-6,
+    atol: 1e-6,
+  });
+});

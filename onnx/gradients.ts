@@ -127,6 +127,17 @@ export const GRADIENTS: { readonly [Op in OpType]: Gradient<Op> } = {
   },
   Gemm: ({ inputs: [a, b, c], attributes }, dy) => {
     const { transA, transB, alpha: { float: alpha } } = attributes;
+    const scaled = transA ? undefined : scaledRows(dy, a!);
+    if (scaled) {
+      const { rows, factor } = scaled;
+      return [
+        mul(gemm(rows, b!, { transB: !transB, alpha }), factor),
+        transB
+          ? gemm(rows, mul(a!, factor), { transA: true, alpha })
+          : gemm(mul(a!, factor), rows, { transA: true, alpha }),
+        c && sumTo(dy, c),
+      ];
+    }
     const da = transA
       ? gemm(b!, dy, { transA: !!transB, transB: true, alpha })
       : gemm(dy, b!, { transB: !transB, alpha });
@@ -243,6 +254,23 @@ function reached(
     }
   }
   return names;
+}
+
+/**
+ * What dy is a product of, if that is rows and a factor for each, and they are
+ * longer than those of x: then it is cheaper to scale x.
+ */
+function scaledRows(
+  dy: Value,
+  x: Value,
+): { rows: Value; factor: Value } | undefined {
+  const made = dy.tape.nodes.findLast(({ outputs }) => outputs[0] === dy);
+  const [rows, factor] = made?.op === "Mul" ? made.inputs : [];
+  if (!rows || factor?.shape[1] !== 1 || rows.shape.length !== 2) return;
+  const isWider = Number(rows.shape[1]) > Number(x.shape[1]);
+  return isWider && factor.shape[0] === rows.shape[0]
+    ? { rows, factor }
+    : undefined;
 }
 
 /** Undo a broadcast: sum over the axes that `like` has not, or has once. */

@@ -128,7 +128,12 @@ const CASES: { readonly [Op in OpType]: readonly Case[] | typeof discrete } = {
       shapes: [transA ? [5, 2] : [2, 5], transB ? [3, 5] : [5, 3], [3]],
       apply: (a, b, bias) => gemm(a, b, { transA, transB, bias, alpha: 0.7 }),
     }))
-  ),
+  ).concat([false, true].map((transB): Case => ({
+    // Rows longer than those of a, with a factor each: scaled on a's side.
+    shapes: [[3, 2], transB ? [5, 2] : [2, 5], [5], [3, 1]],
+    apply: (a, b, bias, factor) =>
+      ew.mul(ew.mul(gemm(a, b, { transB, bias, alpha: 0.7 }), factor), factor),
+  }))),
   MatMul: [
     {
       shapes: [[2, 1, 3, 5], [7, 5, 2]],

@@ -22,9 +22,14 @@ import {
 } from "#/stages/command.ts";
 import { batchTokensFlag, modelFlags } from "#/stages/model_flags.ts";
 import { Progress } from "#/stages/progress.ts";
+import {
+  referenceFlag,
+  switchedOn,
+  switchesOf,
+} from "#/stages/reference_switches.ts";
 import { tokenizerFiles } from "#/stages/tokenizer_files.ts";
 import { loadTokenizer, type Tokenizer } from "#/tokenizers/mod.ts";
-import { represent } from "./represent.ts";
+import { represent, representDefects } from "./represent.ts";
 import { parseShard, shardRange, take } from "./shard.ts";
 
 interface Flags {
@@ -37,6 +42,7 @@ interface Flags {
   device: "auto" | "cpu" | "cuda" | "webgpu";
   dtype: "f32" | "f16" | "bf16";
   filterNan: boolean;
+  reference: readonly string[];
 }
 
 /** `pta represent`. */
@@ -68,12 +74,14 @@ export const command: Command = defineCommand(
       }),
       false,
     ),
+    reference: referenceFlag(representDefects),
   }),
   run,
 );
 
 async function run(flags: Flags): Promise<Report> {
   const { text, out, topK, dtype, filterNan } = flags;
+  const defects = switchesOf(representDefects, flags.reference);
   const shard = parseShard(flags.shard);
   const directory = await resolveModel(flags.model);
   const from = await readManifest(text);
@@ -83,7 +91,10 @@ async function run(flags: Flags): Promise<Report> {
     {
       out,
       stage: "represent",
-      options: { topK, dtype, filterNan, shard: flags.shard ?? "0/1" },
+      options: {
+        ...{ topK, dtype, filterNan, shard: flags.shard ?? "0/1" },
+        ...switchedOn(defects),
+      },
       inputs: { model: directory, text },
       schema: datasets.representations,
       ...(names.length > 1 && { splits: names }),
@@ -120,7 +131,8 @@ async function* produce(
   };
   try {
     const model = { tokenizer, scorer };
-    yield* represent(take(rows, left), model, { ...flags, onBatch });
+    const defects = switchesOf(representDefects, flags.reference);
+    yield* represent(take(rows, left), model, { ...flags, defects, onBatch });
   } finally {
     await scorer.close();
   }

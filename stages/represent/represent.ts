@@ -3,8 +3,20 @@ import type { Scorer } from "#/models/mod.ts";
 import type { RepresentationRow, TextRow } from "#/shards/mod.ts";
 import { mapByLength, padRight } from "#/stages/length_batches.ts";
 import { realTokens } from "#/stages/real_tokens.ts";
+import { type Switches, switchesOf } from "#/stages/reference_switches.ts";
 import { startId, type Tokenizer } from "#/tokenizers/mod.ts";
 import { realTopLogprobs, type TopLogprobs } from "./topk.ts";
+
+/** What published capture does that is thought to be wrong, one switch each. */
+export const representDefects = {
+  "eos-everywhere": "EOS closes every block, also inside of a document",
+  "no-bos": "sequences start with the text, whose first token nobody predicts",
+  "truncation":
+    "a block longer than the context is cut there, each model's by itself",
+} as const;
+
+/** Which of them are switched on. */
+export type RepresentDefects = Switches<typeof representDefects>;
 
 /** A model to ask, with its tokenizer. */
 export interface RepresentModel {
@@ -22,9 +34,13 @@ export interface RepresentOptions {
   batchTokens?: number;
   /** Keep a block where the model computes NaN, without distributions there, instead of an error. */
   filterNan?: boolean;
+  /** What to do as published. Defaults to nothing. */
+  defects?: RepresentDefects;
   /** Called with the tokens and blocks of every batch that is done. */
   onBatch?: (tokens: number, blocks: number) => void;
 }
+
+const CORRECTED = switchesOf(representDefects, []);
 
 /** A block as the model reads it. */
 interface Sequence {
@@ -61,7 +77,7 @@ export async function* represent(
   const real = realTokens(tokenizer, scorer.vocabSize);
   const score = realTopLogprobs(scorer, real, topK);
   yield* mapByLength(
-    sequences(rows, tokenizer, scorer),
+    sequences(rows, { tokenizer, scorer }, options.defects ?? CORRECTED),
     ({ ids }) => ids.length,
     async (batch) => {
       const padded = padRight(batch.map(({ ids }) => ids));
@@ -80,11 +96,14 @@ export async function* represent(
 
 async function* sequences(
   rows: AsyncIterable<TextRow> | Iterable<TextRow>,
-  tokenizer: Tokenizer,
-  scorer: Scorer,
+  { tokenizer, scorer }: RepresentModel,
+  defects: RepresentDefects,
 ): AsyncGenerator<Sequence> {
   for await (const row of rows) {
-    const sequence = encode(row, tokenizer);
+    const whole = encode(row, tokenizer, defects);
+    const sequence = defects.truncation
+      ? truncated(whole, scorer.contextLength)
+      : whole;
     const { length } = sequence.ids;
     if (length > scorer.contextLength) {
       throw new RangeError(
@@ -104,12 +123,26 @@ async function* sequences(
   }
 }
 
-function encode(row: TextRow, tokenizer: Tokenizer): Sequence {
+/** As published: without a word, and without the EOS at its end. */
+function truncated({ row, ids, byteEnds }: Sequence, length: number): Sequence {
+  return {
+    row,
+    ids: ids.subarray(0, length),
+    byteEnds: byteEnds.subarray(0, length),
+  };
+}
+
+function encode(
+  row: TextRow,
+  tokenizer: Tokenizer,
+  defects: RepresentDefects,
+): Sequence {
   const encoding = tokenizer.encode(row.text);
-  const start = startId(tokenizer);
+  const start = defects["no-bos"] ? undefined : startId(tokenizer);
   const { eos } = tokenizer.special;
   const before = start === undefined ? [] : [start];
-  const after = row.last && eos !== undefined ? [eos] : [];
+  const isClosed = row.last || defects["eos-everywhere"];
+  const after = isClosed && eos !== undefined ? [eos] : [];
   const end = encoding.byteEnds.at(-1) ?? 0;
   return {
     row,

@@ -11,8 +11,10 @@ import { call } from "#/stages/command.ts";
 import { command } from "#/stages/represent/main.ts";
 import {
   represent,
+  representDefects,
   type RepresentOptions,
 } from "#/stages/represent/represent.ts";
+import { switchesOf } from "#/stages/reference_switches.ts";
 import { parseShard, shardRange } from "#/stages/represent/shard.ts";
 import { assertAllClose } from "#/tests/allclose.ts";
 import { STORIES } from "#/tests/stories.ts";
@@ -269,4 +271,24 @@ Deno.test({
         }
       }
     }),
+});
+
+Deno.test("represent() frames blocks as published where it is told to", async () => {
+  const only = (name: string) => switchesOf(representDefects, [name]);
+  const [ended] = await rowsOf([block("a", false)], {
+    defects: only("eos-everywhere"),
+  });
+  assert.deepEqual([...ended!.inputIds], [1, ...ids("a"), 2]);
+  const [bare] = await rowsOf([block("ab")], { defects: only("no-bos") });
+  assert.deepEqual([...bare!.inputIds], [...ids("ab"), 2]);
+  assert.deepEqual([...bare!.byteEnds], [1, 2, 2]);
+  // Bits of the one byte that is predicted.
+  const bits = -bare!.labelLogprobs[0]! / Math.LN2;
+  assert.ok(Math.abs(bare!.bitsPerByte - bits) < 1e-6);
+  const [cut] = await rowsOf([block("a".repeat(100))], {
+    defects: only("truncation"),
+  });
+  assert.equal(cut!.inputIds.length, 64);
+  assert.equal(cut!.byteEnds.at(-1), 63);
+  assert.ok(Number.isNaN(cut!.labelLogprobs[63]));
 });

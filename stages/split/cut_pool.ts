@@ -1,4 +1,5 @@
 import type { Block } from "./cut_text.ts";
+import type { SplitDefects } from "./reference/slice_tokens.ts";
 
 /** What a worker needs to begin. */
 export interface CutSetup {
@@ -6,6 +7,8 @@ export interface CutSetup {
   directories: readonly string[];
   /** Limit for each. */
   maxTokens: number;
+  /** What to do as published. */
+  defects: SplitDefects;
 }
 
 /** What a worker answers. */

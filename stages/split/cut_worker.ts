@@ -6,7 +6,7 @@
  */
 import { loadTokenizer, type Tokenizer } from "#/tokenizers/mod.ts";
 import type { CutAnswer, CutSetup } from "./cut_pool.ts";
-import { cutText } from "./cut_text.ts";
+import { cutDocument } from "./cut_document.ts";
 
 interface WorkerScope {
   onmessage: ((event: MessageEvent<CutSetup | string>) => void) | null;
@@ -24,7 +24,7 @@ scope.onmessage = async ({ data }) => {
   }
   try {
     tokenizers ??= Promise.all(setup.directories.map(loadTokenizer));
-    const blocks = cutText(data, await tokenizers, setup.maxTokens);
+    const blocks = cutDocument(data, await tokenizers, setup);
     scope.postMessage({ blocks });
   } catch (error) {
     scope.postMessage({

@@ -21,10 +21,17 @@ import {
   runCommand,
 } from "#/stages/command.ts";
 import { Progress } from "#/stages/progress.ts";
+import {
+  referenceFlag,
+  switchedOn,
+  switchesOf,
+} from "#/stages/reference_switches.ts";
 import { tokenizerFiles } from "#/stages/tokenizer_files.ts";
 import { loadTokenizer, type Tokenizer } from "#/tokenizers/mod.ts";
 import { CutPool } from "./cut_pool.ts";
-import { type Block, cutText } from "./cut_text.ts";
+import { cutDocument } from "./cut_document.ts";
+import type { Block } from "./cut_text.ts";
+import { type SplitDefects, splitDefects } from "./reference/slice_tokens.ts";
 import { type ChoiceOptions, chooseDocument } from "./document_choice.ts";
 import { split } from "./split.ts";
 
@@ -35,6 +42,7 @@ interface Flags extends ChoiceOptions {
   out: string;
   maxTokens: number;
   workers: number;
+  reference: readonly string[];
 }
 
 /** What is counted while splitting, by split. */
@@ -101,12 +109,15 @@ export const command: Command = defineCommand(
       }),
       1,
     ),
+    reference: referenceFlag(splitDefects),
   }),
   run,
 );
 
 async function run(flags: Flags): Promise<Report> {
   const { text, out, maxTokens, validation, sample, seed } = flags;
+  const defects = switchesOf(splitDefects, flags.reference);
+  checkSwitches(defects);
   const target = await resolveModel(flags.target);
   const sources: string[] = [];
   for (const source of flags.source) sources.push(await resolveModel(source));
@@ -117,7 +128,7 @@ async function run(flags: Flags): Promise<Report> {
     {
       out,
       stage: "split",
-      options: { maxTokens, validation, sample, seed },
+      options: { maxTokens, validation, sample, seed, ...switchedOn(defects) },
       inputs: {
         text,
         target: tokenizerFiles(target),
@@ -135,6 +146,18 @@ async function run(flags: Flags): Promise<Report> {
     (row) => tokens.get(row) ?? 0,
   );
   return report(out, manifest, skipped);
+}
+
+/** Two of the switches say how slices are made. */
+function checkSwitches(
+  { "token-slices": slices, ...others }: SplitDefects,
+): void {
+  const given = Object.entries(others).filter(([, on]) => on);
+  if (slices || given.length === 0) return;
+  throw new RangeError(
+    `Cannot split with --reference ${given.map(([name]) => name).join()} ` +
+      "alone: it is about slices of tokens, expected token-slices, too",
+  );
 }
 
 interface Work {
@@ -180,16 +203,17 @@ async function* produce(
 
 function cutterOf(
   tokenizers: readonly Tokenizer[],
-  { maxTokens, workers }: Flags,
+  { maxTokens, workers, reference }: Flags,
   directories: readonly string[],
 ): { cut: (text: string) => Block[] | Promise<Block[]> } & Disposable {
+  const defects = switchesOf(splitDefects, reference);
   if (workers === 1) {
     return {
-      cut: (text) => cutText(text, tokenizers, maxTokens),
+      cut: (text) => cutDocument(text, tokenizers, { maxTokens, defects }),
       [Symbol.dispose]() {},
     };
   }
-  const pool = new CutPool(workers, { directories, maxTokens });
+  const pool = new CutPool(workers, { directories, maxTokens, defects });
   return {
     cut: (text) => pool.cut(text),
     [Symbol.dispose]: () => pool[Symbol.dispose](),

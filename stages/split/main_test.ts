@@ -104,3 +104,18 @@ Deno.test("pta split names the tokenizer that is missing", () =>
       /\/no\/such\/model/,
     );
   }));
+
+Deno.test("pta split slices tokens where it is to do as published", () =>
+  withText(async (text, out) => {
+    await assert.rejects(
+      split(text, out, "--reference", "fixed-slack"),
+      /Cannot split with --reference fixed-slack alone: .* expected token-slices/,
+    );
+    await split(text, out, "--reference", "token-slices");
+    const written = await documentsIn(out, "train");
+    const whole = new Set(TEXTS);
+    assert.ok(written.some((document) => !whole.has(document)));
+    assert.ok(written.some((document) => whole.has(document)));
+    const { options } = await readManifest(out);
+    assert.equal(options.reference, "token-slices");
+  }));

@@ -72,22 +72,9 @@ export class EditPattern {
    */
   distance(text: Uint8Array, most: number): number {
     const m = this.#bytes.length;
-    if (m === 0 || m > WORD) return editDistance(this.#bytes, text);
-    const bound = this.#bound(text);
-    return bound > most ? bound : oneWord(this.#peq, m, text, most);
-  }
-
-  /** Bytes that only one of the two has: an edit mends one on either side. */
-  #bound(text: Uint8Array): number {
-    let matched = 0;
-    let foreign = 0;
-    for (let j = 0; j < text.length; j++) {
-      const rows = this.#peq[text[j]!]!;
-      matched |= rows;
-      if (rows === 0) foreign++;
-    }
-    const missing = this.#bytes.length - bitCount(matched);
-    return missing > foreign ? missing : foreign;
+    return m === 0 || m > WORD
+      ? editDistance(this.#bytes, text)
+      : oneWord(this.#peq, m, text, most);
   }
 }
 

@@ -3,10 +3,12 @@ import fc from "fast-check";
 import { editDistance } from "#/kernels/edit_distance/edit_distance.ts";
 import { NearestBytes } from "#/kernels/edit_distance/nearest_bytes.ts";
 
-/** Short ones, and some around the length from which strings are not hashed. */
+/** Short ones, some around the length from which bytes are not counted, and some with other bytes. */
 const bytes = fc.oneof(
   fc.uint8Array({ max: 4, maxLength: 9 }),
   fc.uint8Array({ max: 2, minLength: 16, maxLength: 23 }),
+  fc.uint8Array({ max: 1, minLength: 29, maxLength: 35 }),
+  fc.uint8Array({ min: 250, maxLength: 5 }),
 );
 
 Deno.test("NearestBytes.find() is the first of the nearest by brute force", () => {
@@ -30,15 +32,25 @@ Deno.test("NearestBytes.find() is the first of the nearest by brute force", () =
   );
 });
 
-Deno.test("NearestBytes.find() tells bytes apart that share a signature bit", () => {
-  const strings = ["aaaa", "AAAA", "!!!!"].map((text) =>
+Deno.test("NearestBytes.find() prefers what is near to what has the same bytes", () => {
+  const strings = ["dcba", "bdac", "abce"].map((text) =>
     new TextEncoder().encode(text)
   );
-  const query = new TextEncoder().encode("!!!a!!");
+  const query = new TextEncoder().encode("abcd");
   assert.deepEqual(new NearestBytes(strings).find(query), {
     index: 2,
-    distance: 2,
+    distance: 1,
   });
+});
+
+Deno.test("NearestBytes.find() takes the first of more strings than a word has bits", () => {
+  // All of one length, so that several words are counted; equally near are 35 and 70.
+  const strings = Array.from({ length: 100 }, (_, k) => Uint8Array.of(1, k, 9));
+  strings[35] = strings[70] = Uint8Array.of(200, 201, 203);
+  assert.deepEqual(
+    new NearestBytes(strings).find(Uint8Array.of(200, 201, 202)),
+    { index: 35, distance: 1 },
+  );
 });
 
 Deno.test("NearestBytes() throws if there are no strings", () => {

@@ -84,6 +84,11 @@ export interface PackedTeacher {
    * have it.
    */
   labelLogprobs?: Float32Array;
+  /**
+   * The teacher's mean loss on the block each position belongs to, by its own
+   * tokens, `[L]`; 0 on padding. There where `pack` was asked for it.
+   */
+  natsPerToken?: Float32Array;
 }
 
 /** One training row of L positions. */

@@ -101,10 +101,16 @@ const packedColumns = {
   position: "int32List",
 } as const;
 
-/** A column that datasets of earlier versions do not have. */
-const LABELS = "label_logprobs";
+/** Columns of a teacher that not every dataset has. */
+const OPTIONAL = {
+  label_logprobs: "labelLogprobs",
+  nats_per_token: "natsPerToken",
+} as const;
+const optionalColumns = Object.entries(OPTIONAL);
 
-const teacher: DatasetSchema<Omit<PackedTeacher, "labelLogprobs">> = flat(
+const teacher: DatasetSchema<
+  Omit<PackedTeacher, "labelLogprobs" | "natsPerToken">
+> = flat(
   "teacher",
   {
     topkIds: "int32Table",
@@ -115,8 +121,8 @@ const teacher: DatasetSchema<Omit<PackedTeacher, "labelLogprobs">> = flat(
 );
 
 /**
- * The schema of packed rows. `label_logprobs` of a teacher is written where the
- * first row has it and read where a file has it.
+ * The schema of packed rows. `label_logprobs` and `nats_per_token` of a teacher
+ * are written where the first row has them and read where a file has them.
  *
  * @param teachers Names of the teachers to read or write; without it, those
  * whose columns a file has.
@@ -132,8 +138,10 @@ function packed(teachers?: readonly string[]): DatasetSchema<PackedRow> {
         for (const [column, kind] of teacherColumns) {
           columns[`${name}_${column}`] = kind;
         }
-        const labels = `${name}_${LABELS}`;
-        if (names.includes(labels)) columns[labels] = "float32List";
+        for (const [column] of optionalColumns) {
+          const full = `${name}_${column}`;
+          if (names.includes(full)) columns[full] = "float32List";
+        }
       }
       return columns;
     },
@@ -149,8 +157,10 @@ function packed(teachers?: readonly string[]): DatasetSchema<PackedRow> {
         for (const [column] of teacherColumns) {
           values[`${name}_${column}`] = parts[column]!;
         }
-        const { labelLogprobs } = row.teachers[name]!;
-        if (labelLogprobs) values[`${name}_${LABELS}`] = labelLogprobs;
+        for (const [column, field] of optionalColumns) {
+          const given = row.teachers[name]![field];
+          if (given) values[`${name}_${column}`] = given;
+        }
       }
       return values;
     },
@@ -163,14 +173,18 @@ function packed(teachers?: readonly string[]): DatasetSchema<PackedRow> {
         teachers: {} as Record<string, PackedTeacher>,
       };
       for (const name of teachers ?? teachersAmong(Object.keys(values))) {
-        const labels = values[`${name}_${LABELS}`] as Float32Array | undefined;
         row.teachers[name] = {
           ...teacher.row(Object.fromEntries(
             teacherColumns.map((
               [column],
             ) => [column, values[`${name}_${column}`]!]),
           )),
-          ...labels && { labelLogprobs: labels },
+          ...Object.fromEntries(
+            optionalColumns.flatMap(([column, field]) => {
+              const given = values[`${name}_${column}`];
+              return given ? [[field, given]] : [];
+            }),
+          ),
         };
       }
       return row as PackedRow;

@@ -1,4 +1,5 @@
 import type { AlignedRow, RepresentationRow } from "#/shards/mod.ts";
+import { natsPerToken } from "#/stages/pack/nats_per_token.ts";
 import type { Block, BlockTeacher } from "#/stages/pack/open_row.ts";
 
 /** The name under which the target's own distributions are packed. */
@@ -10,7 +11,14 @@ export interface PackSource {
   name: string;
   /** Its aligned rows, in the order of the target's representations. */
   rows: AsyncIterable<AlignedRow> | Iterable<AlignedRow>;
+  /** Its own representations, in the same order, where losses per token are asked for. */
+  representations?: Representations;
 }
+
+/** What a model predicts, block by block. */
+export type Representations =
+  | AsyncIterable<RepresentationRow>
+  | Iterable<RepresentationRow>;
 
 /** A block with the first thing in it that is not a number, if there is one. */
 export interface JoinedBlock extends Block {
@@ -26,35 +34,45 @@ export interface JoinedBlock extends Block {
  *
  * @param representations The target's representations.
  * @param sources The sources.
+ * @param metric What a model's loss per token is, for sources with representations.
  * @returns The blocks, in order.
  * @throws {RangeError} If a source's rows are not about the same blocks, naming
  * the row.
  */
 export async function* joinBlocks(
-  representations:
-    | AsyncIterable<RepresentationRow>
-    | Iterable<
-      RepresentationRow
-    >,
+  representations: Representations,
   sources: readonly PackSource[],
+  metric: (labelLogprobs: Float32Array) => number = natsPerToken,
 ): AsyncGenerator<JoinedBlock> {
   await using readers = new AsyncDisposableStack();
-  const inStep = sources.map(({ name, rows }) => {
+  const open = <Row>(rows: AsyncIterable<Row> | Iterable<Row>) => {
     const reader = iterate(rows);
     readers.defer(async () => void await reader.return?.(undefined));
-    return { name, reader };
-  });
+    return reader;
+  };
+  const inStep = sources.map(({ name, rows, representations }) => ({
+    name,
+    reader: open(rows),
+    own: representations && open(representations),
+  }));
+  const isMeasured = inStep.some(({ own }) => own);
   let index = 0;
   for await (const target of representations) {
     const teachers = new Map<string, BlockTeacher>();
-    teachers.set(TARGET, ownTeacher(target));
-    let nan = nanIn(target);
-    for (const { name, reader } of inStep) {
+    const ours = isMeasured && { natsPerToken: metric(target.labelLogprobs) };
+    const itself = { ...ownTeacher(target), ...ours };
+    teachers.set(TARGET, itself);
+    let nan = nanIn(target) ?? nanInTeacher(itself, TARGET);
+    for (const { name, reader, own } of inStep) {
       const { value, done } = await reader.next();
       const aligned = done ? undefined : value;
       checkSameBlock(aligned, target, name, index);
-      teachers.set(name, aligned);
-      nan ??= nanInTeacher(aligned, name);
+      const theirs = own && {
+        natsPerToken: metric(await labelsOf(own, target, name, index)),
+      };
+      const said = { ...aligned, ...theirs };
+      teachers.set(name, said);
+      nan ??= nanInTeacher(said, name);
     }
     const { id, inputIds } = target;
     const block = { id, inputIds, bytes: bytesOf(target), teachers };
@@ -74,6 +92,22 @@ async function* iterate<Row>(
   rows: AsyncIterable<Row> | Iterable<Row>,
 ): AsyncGenerator<Row> {
   yield* rows;
+}
+
+/** The logprobs of a source's own labels in the block that comes next. */
+async function labelsOf(
+  own: AsyncGenerator<RepresentationRow>,
+  { id }: RepresentationRow,
+  name: string,
+  index: number,
+): Promise<Float32Array> {
+  const { value, done } = await own.next();
+  if (!done && value.id === id) return value.labelLogprobs;
+  throw new RangeError(
+    `Cannot pack ${name}: row ${index} of its representations is ` +
+      `${done ? "absent" : `block ${value.id}`}, expected ${id} as in the ` +
+      "target's representations",
+  );
 }
 
 /** The target says something wherever there is a label. */
@@ -128,13 +162,16 @@ function nanIn(target: RepresentationRow): string | undefined {
   if (labelLogprobs.subarray(0, scored).some(isNaN)) {
     return `label_logprobs of ${TARGET}`;
   }
-  return nanInTeacher(ownTeacher(target), TARGET);
+  return undefined;
 }
 
 function nanInTeacher(
-  { topkLogprobs, weight, bitsPerByte, topK }: BlockTeacher,
+  { topkLogprobs, weight, bitsPerByte, natsPerToken, topK }: BlockTeacher,
   name: string,
 ): string | undefined {
+  if (natsPerToken !== undefined && isNaN(natsPerToken)) {
+    return `nats_per_token of ${name}`;
+  }
   if (isNaN(bitsPerByte) && weight.some((w) => w > 0)) {
     return `bits_per_byte of ${name}`;
   }

@@ -6,6 +6,7 @@ import { option } from "@optique/core/primitives";
 import { integer, string } from "@optique/core/valueparser";
 import {
   datasets,
+  hashInput,
   type PackedRow,
   readManifest,
   readRows,
@@ -19,8 +20,13 @@ import {
   runCommand,
 } from "#/stages/command.ts";
 import { TARGET } from "#/stages/pack/join_blocks.ts";
-import { pack, type PackCounts } from "#/stages/pack/pack.ts";
+import { pack, type PackCounts, packDefects } from "#/stages/pack/pack.ts";
 import { Progress } from "#/stages/progress.ts";
+import {
+  referenceFlag,
+  switchedOn,
+  switchesOf,
+} from "#/stages/reference_switches.ts";
 
 const directory = string({ metavar: "DIR" });
 
@@ -43,12 +49,20 @@ const flags = object("Pack", {
     }),
     2048,
   ),
+  sourceRepresentations: list(
+    option("--source-representations", directory, {
+      description:
+        message`Representations of every source, in any order, to keep what train --reference loss-per-token asks for`,
+    }),
+    0,
+  ),
   filterNan: withDefault(
     option("--filter-nan", {
       description: message`Leave out blocks with a NaN instead of failing`,
     }),
     false,
   ),
+  reference: referenceFlag(packDefects),
 });
 
 /** `pta pack`: blocks of the target and its sources → training rows. */
@@ -65,20 +79,37 @@ interface Flags {
   out: string;
   length: number;
   filterNan: boolean;
+  sourceRepresentations: readonly string[];
+  reference: readonly string[];
 }
 
 async function packDatasets(
-  { representations, aligned, out, length, filterNan }: Flags,
+  { representations, aligned, out, length, filterNan, ...flags }: Flags,
 ): Promise<Report> {
+  const defects = switchesOf(packDefects, flags.reference);
   const { splits } = await readManifest(representations);
   const sources = await sourceNames(aligned);
+  const measured = await ownRepresentations(
+    sources,
+    flags.sourceRepresentations,
+  );
+  if (defects["f16-metrics"] && measured.size === 0) {
+    throw new RangeError(
+      "Cannot pack with --reference f16-metrics: no losses per token are kept, " +
+        "expected --source-representations",
+    );
+  }
   const sourceTokens = await ownVocabularies(sources);
   const counts: Record<string, PackCounts> = {};
   const teachers: Record<string, number> = {};
   const { manifest, skipped } = await writeDataset({
     out,
     stage: "pack",
-    options: { length, filterNan, teachers: [TARGET, ...sources.keys()] },
+    options: {
+      ...{ length, filterNan, teachers: [TARGET, ...sources.keys()] },
+      ...measured.size > 0 && { natsPerToken: true },
+      ...switchedOn(defects),
+    },
     inputs: {
       representations,
       ...Object.fromEntries(sources),
@@ -102,8 +133,15 @@ async function packDatasets(
       [...sources].map(([name, directory]) => ({
         name,
         rows: readRows(directory, datasets.aligned, { split }),
+        ...measured.has(name) && {
+          representations: readRows(
+            measured.get(name)!,
+            datasets.representations,
+            { split },
+          ),
+        },
       })),
-      { length, filterNan },
+      { length, filterNan, defects },
       counts[split] = { blocks: 0, dropped: 0, bytes: 0 },
     );
     return withoutFirst(rows, packed, teachers);
@@ -147,6 +185,32 @@ async function sourceNames(
     sources.set(name, directory);
   }
   return sources;
+}
+
+/** The representations that each source has been aligned from, if any are given. */
+async function ownRepresentations(
+  sources: ReadonlyMap<string, string>,
+  given: readonly string[],
+): Promise<Map<string, string>> {
+  const own = new Map<string, string>();
+  if (given.length === 0) return own;
+  const byHash = new Map<string, string>();
+  for (const directory of given) {
+    byHash.set(await hashInput(directory), directory);
+  }
+  for (const [name, aligned] of sources) {
+    const { inputs } = await readManifest(aligned);
+    const directory = byHash.get(inputs.sourceRepresentations ?? "");
+    if (directory === undefined) {
+      throw new RangeError(
+        `Cannot pack ${aligned}: the representations of ${name} that it was ` +
+          `aligned from are not among ${given.join(", ")}, expected those of ` +
+          "every source (--source-representations)",
+      );
+    }
+    own.set(name, directory);
+  }
+  return own;
 }
 
 /** Sources whose tokens are their own, not the target's, with their vocabularies. */

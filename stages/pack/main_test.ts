@@ -27,6 +27,7 @@ async function writeInputs(directory: string): Promise<void> {
     stage: "align",
     schema: datasets.aligned,
     metadata: { source: "gpt2" },
+    inputs: { sourceRepresentations: join(directory, "llama") },
   }, ({ split }) => alignedRows(rowsOf(split)));
 }
 
@@ -85,4 +86,35 @@ Deno.test("pta pack refuses two sources of one name, and says which", () =>
       stderr,
       /error: Cannot pack aligned: its source is called gpt2, expected another name than that of aligned/,
     );
+  }));
+
+Deno.test("pta pack keeps losses per token and packs as published where it is asked to", () =>
+  inTemporaryDirectory(async (directory) => {
+    await writeInputs(directory);
+    const flags = ["--target-representations", "llama", "--aligned", "aligned"]
+      .concat("--out", "packed", "--length", "31");
+    const defects = ["--reference", "cut-documents,f16-metrics"];
+    const lacking = await run(directory, ...flags, ...defects);
+    assert.match(
+      lacking.stderr,
+      /error: Cannot pack with --reference f16-metrics: .* expected --source-representations/,
+    );
+    const foreign = ["--source-representations", "aligned"];
+    assert.match(
+      (await run(directory, ...flags, ...foreign)).stderr,
+      /error: Cannot pack aligned: the representations of gpt2 .* are not among aligned/,
+    );
+    const own = ["--source-representations", "llama"];
+    const { code, stderr } = await run(
+      directory,
+      ...[...flags, ...defects, ...own],
+    );
+    assert.equal(code, 0, stderr);
+    const packed = join(directory, "packed");
+    const { options } = await readManifest(packed);
+    assert.equal(options.reference, "cut-documents,f16-metrics");
+    using rows = await openRandomAccess(packed, datasets.packed());
+    const { gpt2, target } = rows.row(0).teachers;
+    assert.deepEqual(gpt2!.natsPerToken, target!.natsPerToken);
+    assert.ok(gpt2!.natsPerToken!.some((nats) => nats > 0));
   }));

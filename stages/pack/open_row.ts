@@ -14,6 +14,8 @@ export interface BlockTeacher {
   labelLogprobs: Float32Array;
   /** Of the whole block. */
   bitsPerByte: number;
+  /** Mean loss of the whole block by its own tokens, where it is asked for. */
+  natsPerToken?: number;
 }
 
 /** A block and all that is said about it. */
@@ -32,7 +34,8 @@ export interface Block {
 export class OpenRow {
   /** The row; what is not taken yet is padding. */
   readonly row: PackedRow;
-  readonly #teachers: Record<string, Required<PackedTeacher>>;
+  readonly #teachers: Record<string, Teacher>;
+  readonly #across: Across;
   #taken = 0;
   #blocks = 0;
 
@@ -41,8 +44,14 @@ export class OpenRow {
    *
    * @param length L.
    * @param teachers Name and K of every teacher.
+   * @param across Whether blocks see each other. Defaults to not at all.
    */
-  constructor(length: number, teachers: ReadonlyMap<string, number>) {
+  constructor(
+    length: number,
+    teachers: ReadonlyMap<string, number>,
+    across: Across = { attention: false, labels: false },
+  ) {
+    this.#across = across;
     this.#teachers = Object.fromEntries(
       [...teachers].map(([name, topK]) => [name, silence(length, topK)]),
     );
@@ -69,10 +78,14 @@ export class OpenRow {
     const { row } = this;
     const start = this.#taken;
     const end = start + inputIds.length;
+    const { attention, labels } = this.#across;
     row.inputIds.set(inputIds, start);
     row.labels.set(inputIds.subarray(1), start);
-    row.document.fill(this.#blocks, start, end);
-    for (let at = start; at < end; at++) row.position[at] = at - start;
+    if (labels && start > 0) row.labels[start - 1] = inputIds[0]!;
+    row.document.fill(attention ? 0 : this.#blocks, start, end);
+    for (let at = start; at < end; at++) {
+      row.position[at] = attention ? at : at - start;
+    }
     for (const [name, said] of teachers) {
       const teacher = this.#teachers[name]!;
       teacher.topkIds.set(said.topkIds, start * said.topK);
@@ -80,13 +93,28 @@ export class OpenRow {
       teacher.weight.set(said.weight, start);
       teacher.labelLogprobs.set(said.labelLogprobs, start);
       teacher.bitsPerByte.fill(said.bitsPerByte, start, end);
+      if (said.natsPerToken !== undefined) {
+        teacher.natsPerToken ??= new Float32Array(row.inputIds.length);
+        teacher.natsPerToken.fill(said.natsPerToken, start, end);
+      }
     }
     this.#taken = end;
     this.#blocks++;
   }
 }
 
-function silence(length: number, topK: number): Required<PackedTeacher> {
+/** What a row keeps of a teacher. */
+type Teacher = PackedTeacher & Required<Pick<PackedTeacher, "labelLogprobs">>;
+
+/** Whether blocks of a row see each other, as published. */
+export interface Across {
+  /** One document for all, and positions that go on. */
+  attention: boolean;
+  /** The last token of a block predicts the first of the next. */
+  labels: boolean;
+}
+
+function silence(length: number, topK: number): Teacher {
   return {
     topK,
     topkIds: new Int32Array(length * topK).fill(-1),

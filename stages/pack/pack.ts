@@ -1,12 +1,18 @@
-import type { PackedRow, RepresentationRow } from "#/shards/mod.ts";
+import type { PackedRow } from "#/shards/mod.ts";
 import {
   joinBlocks,
   type JoinedBlock,
   type PackSource,
+  type Representations,
 } from "#/stages/pack/join_blocks.ts";
+import { natsPerToken } from "#/stages/pack/nats_per_token.ts";
 import { OpenRow } from "#/stages/pack/open_row.ts";
+import { type PackDefects, packDefects } from "#/stages/pack/pack_defects.ts";
+import { sliceBlock } from "#/stages/pack/slice_block.ts";
+import { switchesOf } from "#/stages/reference_switches.ts";
 
-export type { PackSource };
+export type { PackSource, Representations };
+export { type PackDefects, packDefects };
 
 /** How blocks become rows. */
 export interface PackOptions {
@@ -16,7 +22,12 @@ export interface PackOptions {
   filterNan?: boolean;
   /** Rows that wait for blocks at once. Defaults to 32. */
   openRows?: number;
+  /** What to do as published. Defaults to nothing. */
+  defects?: PackDefects;
 }
+
+/** Blocks that the published code packs at a time. */
+const MAP_BATCH = 1000;
 
 /** What happened to the blocks; filled while the rows are read. */
 export interface PackCounts {
@@ -67,37 +78,52 @@ export interface PackCounts {
  * source's rows are not about the same blocks, naming the row.
  */
 export async function* pack(
-  representations:
-    | AsyncIterable<RepresentationRow>
-    | Iterable<
-      RepresentationRow
-    >,
+  representations: Representations,
   sources: readonly PackSource[] = [],
   options: PackOptions = {},
   counts: PackCounts = { blocks: 0, dropped: 0, bytes: 0 },
 ): AsyncGenerator<PackedRow> {
   const { length = 2048, filterNan = false, openRows = 32 } = options;
+  const { defects = switchesOf(packDefects, []) } = options;
+  const across = {
+    attention: defects["attention-across"],
+    labels: defects["labels-across"],
+  };
   let widths: Map<string, number> | undefined;
   const open: OpenRow[] = [];
   let index = -1;
-  for await (const block of joinBlocks(representations, sources)) {
+  const joined = joinBlocks(
+    representations,
+    sources,
+    (labels) => natsPerToken(labels, defects["f16-metrics"]),
+  );
+  for await (const block of joined) {
     index++;
+    if (defects["map-batches"] && index > 0 && index % MAP_BATCH === 0) {
+      for (const { row } of open.splice(0)) yield row;
+    }
     if (block.nan !== undefined && filterNan) {
       counts.dropped++;
       continue;
     }
     widths ??= widthsOf(block);
-    checkBlock(block, index, length, widths);
-    let row = open.find(({ room }) => room >= block.inputIds.length);
-    if (!row) {
-      if (open.length >= openRows) yield close(open, fullest(open)).row;
-      row = new OpenRow(length, widths);
-      open.push(row);
-    }
-    row.add(block);
+    const isCut = defects["cut-documents"];
+    checkBlock(block, index, isCut ? Infinity : length, widths);
     counts.blocks++;
     counts.bytes += block.bytes;
-    if (row.room === 0) yield close(open, row).row;
+    const tokens = block.inputIds.length;
+    for (let from = 0; from < tokens;) {
+      let row = open.find(({ room }) => isCut || room >= tokens);
+      if (!row) {
+        if (open.length >= openRows) yield close(open, fullest(open)).row;
+        row = new OpenRow(length, widths, across);
+        open.push(row);
+      }
+      const to = Math.min(tokens, from + row.room);
+      row.add(sliceBlock(block, from, to));
+      from = to;
+      if (row.room === 0) yield close(open, row).row;
+    }
   }
   for (const { row } of open) yield row;
 }

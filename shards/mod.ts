@@ -4,8 +4,8 @@
  * from. The only place that knows Arrow and Parquet.
  *
  * A dataset is a directory of Arrow IPC stream shards that Hugging Face's
- * `datasets.load_from_disk` opens too, plus `manifest.json`, written last: a
- * manifest means complete.
+ * `datasets.load_from_disk` opens too, compressed inside by Zstandard, plus
+ * `manifest.json`, written last: a manifest means complete.
  *
  * @module
  */
@@ -31,6 +31,8 @@ export {
   writeDataset,
   type WrittenDataset,
 } from "#/shards/write_dataset.ts";
+export type { Compression } from "#/shards/compression.ts";
+export { convertDataset } from "#/shards/convert_dataset.ts";
 export {
   type Identity,
   type Manifest,

@@ -144,7 +144,7 @@ Deno.test("readRows() yields views into one batch, not copies", () =>
       readRows(out, datasets.representations),
     );
     assert.equal(first!.inputIds.buffer, second!.inputIds.buffer);
-    assert.equal(first!.topkIds.buffer, first!.labelLogprobs.buffer);
+    assert.equal(first!.topkIds.buffer, second!.topkIds.buffer);
   }));
 
 Deno.test("readRows() of a dataset polars reads, too", async () => {
@@ -217,6 +217,29 @@ Deno.test("readRows() throws if a shard is truncated, wherever it ends", () =>
       Array.fromAsync(readRows(out, datasets.representations)),
       /it is truncated/,
     );
+  }));
+
+Deno.test("readRows() throws if a compressed buffer is damaged", () =>
+  inTemporaryDirectory(async (out) => {
+    const rows = representationRows(100, 10);
+    await write(out, datasets.representations, rows, 100);
+    const [path] = shardPaths(out);
+    const whole = await Deno.readFile(path!);
+    const frames = whole.keys().filter((at) =>
+      [0x28, 0xb5, 0x2f, 0xfd].every((byte, i) => whole[at + i] === byte)
+    ).toArray();
+    assert.ok(frames.length > 5);
+    for (const frame of frames) {
+      for (const at of [frame, frame + 9]) {
+        const damaged = whole.slice();
+        damaged[at]! ^= 16;
+        await Deno.writeFile(path!, damaged);
+        await assert.rejects(
+          readRows(out, datasets.representations).next(),
+          /^SyntaxError: Cannot read .* the Arrow IPC message at byte \d+ is damaged/,
+        );
+      }
+    }
   }));
 
 Deno.test("readRows() throws if a shard is something else", () =>

@@ -1,9 +1,11 @@
 import {
   AsyncByteQueue,
-  RecordBatchStreamWriter,
+  type RecordBatch,
+  type RecordBatchStreamWriter,
   type Schema,
 } from "apache-arrow";
 import type { BatchBuilder } from "#/shards/batches.ts";
+import { type Compression, streamWriter } from "#/shards/compression.ts";
 import { attempt, removeIfThere } from "#/shards/layout.ts";
 
 // A full `ulimit -f` sends SIGXFSZ, which kills the process unless someone
@@ -20,17 +22,20 @@ export class ShardFile {
   readonly #path: string;
   readonly #temporary: string;
   readonly #file: Deno.FsFile;
-  readonly #writer = new RecordBatchStreamWriter();
+  readonly #writer: RecordBatchStreamWriter;
+  #isAbandoned = false;
 
   /**
    * Start a shard.
    *
    * @param path The name it gets when it is complete.
    * @param schema The schema of its batches.
+   * @param compression How buffers lie in the file.
    * @throws {Error} If it cannot be written, naming the file.
    */
-  constructor(path: string, schema: Schema) {
+  constructor(path: string, schema: Schema, compression: Compression) {
     this.#path = path;
+    this.#writer = streamWriter(compression);
     this.#temporary = `${path}.tmp`;
     this.#file = attempt(path, () =>
       Deno.openSync(this.#temporary, {
@@ -51,8 +56,18 @@ export class ShardFile {
    */
   write(builder: BatchBuilder): void {
     if (builder.rows === 0) return;
-    this.#attempt(() => this.#writer.write(builder.finish()));
+    this.writeBatch(builder.finish());
     builder.clear();
+  }
+
+  /**
+   * Write rows that are a batch already.
+   *
+   * @param batch The rows.
+   * @throws {Error} If the file cannot be written; nothing is left of it then.
+   */
+  writeBatch(batch: RecordBatch): void {
+    this.#attempt(() => this.#writer.write(batch));
   }
 
   /**
@@ -69,8 +84,10 @@ export class ShardFile {
     attempt(this.#path, () => Deno.renameSync(this.#temporary, this.#path));
   }
 
-  /** Give up the shard. */
+  /** Give up the shard, if it has not done so itself. */
   abandon(): void {
+    if (this.#isAbandoned) return;
+    this.#isAbandoned = true;
     this.#file.close();
     removeIfThere(this.#temporary);
   }

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { BatchBuilder } from "#/shards/batches.ts";
+import type { Compression } from "#/shards/compression.ts";
 import {
   attempt,
   describeSplit,
@@ -10,12 +11,14 @@ import { shardRows } from "#/shards/read_rows.ts";
 import type { DatasetSchema } from "#/shards/schemas.ts";
 import { ShardFile } from "#/shards/shard_file.ts";
 
-/** Where batches and shards are cut. */
+/** Where shards are cut, and how they lie in their files. */
 export interface Cuts {
   /** Rows of a shard at most. */
   rowsPerShard: number;
   /** Bytes after which a shard ends. */
   bytesPerShard: number;
+  /** How buffers lie in a file. */
+  compression: Compression;
 }
 
 interface OpenShard {
@@ -54,7 +57,7 @@ export class SplitWriter<Row> {
    * @param directory The split's folder.
    * @param schema What the rows are.
    * @param tokensOf Tokens of a row.
-   * @param cuts Where batches and shards are cut.
+   * @param cuts Where shards are cut, and how they lie in their files.
    */
   constructor(
     directory: string,
@@ -123,7 +126,9 @@ export class SplitWriter<Row> {
     const columns = this.#schema.columns(Object.keys(first ?? {}));
     const builder = new BatchBuilder(columns, first);
     const path = join(this.#directory, shardName(this.#files.length));
-    return { shard: new ShardFile(path, builder.schema), builder, rows: 0 };
+    const { compression } = this.#cuts;
+    const shard = new ShardFile(path, builder.schema, compression);
+    return { shard, builder, rows: 0 };
   }
 
   #cut({ shard, builder, rows }: OpenShard): void {

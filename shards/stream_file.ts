@@ -5,6 +5,8 @@ import {
   RecordBatchReader,
   Schema,
 } from "apache-arrow";
+// Without it apache-arrow cannot decompress.
+import "#/shards/compression.ts";
 
 /** Where one record batch lies in a file. */
 export interface BatchLocation {
@@ -86,7 +88,7 @@ export class StreamFile implements Disposable {
   }
 
   /**
-   * Read one batch; its columns share one buffer that belongs to it alone.
+   * Read one batch; its buffers belong to it alone.
    *
    * @param location Where it lies.
    * @returns The batch.

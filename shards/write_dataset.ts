@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { canonicalJson, plain } from "#/shards/canonical_json.ts";
+import type { Compression } from "#/shards/compression.ts";
 import { hashInput } from "#/shards/hash_input.ts";
 import {
   attempt,
@@ -38,6 +39,8 @@ export interface DatasetPlan<Row> {
   rowsPerShard?: number;
   /** Bytes after which a shard ends. Defaults to 64 MiB. */
   bytesPerShard?: number;
+  /** How buffers lie in a shard; to readers it is all the same. Defaults to `zstd`. */
+  compression?: Compression;
   /** For the manifest; a function is called when all rows are written. */
   metadata?: Record<string, unknown> | (() => Record<string, unknown>);
 }
@@ -94,6 +97,7 @@ export async function writeDataset<Row>(
     const writer = new SplitWriter(directory, plan.schema, tokensOf, {
       rowsPerShard: plan.rowsPerShard ?? Infinity,
       bytesPerShard: plan.bytesPerShard ?? 64 * 2 ** 20,
+      compression: plan.compression ?? "zstd",
     });
     if (!writer.ended || typeof plan.metadata === "function") {
       await fill(writer, split, produce);

@@ -1,3 +1,4 @@
+import { temperTeacher } from "#/kernels/losses/mod.ts";
 import type { PackedRow } from "#/shards/mod.ts";
 import type { Batch, FusedBatch } from "#/stages/train/batches.ts";
 import {
@@ -5,6 +6,7 @@ import {
   type FusedRow,
   type FusionName,
   fusions,
+  mixture,
   type TeacherRow,
 } from "#/stages/train/fusions/mod.ts";
 import {
@@ -12,6 +14,11 @@ import {
   type LmWeightScheduleName,
   lmWeightSchedules,
 } from "#/stages/train/lm_weight.ts";
+import { publishedShares } from "#/stages/train/reference/published_shares.ts";
+import {
+  fusionDefectsOn,
+  type TrainDefects,
+} from "#/stages/train/reference/train_defects.ts";
 import { spanBits } from "#/stages/train/spans.ts";
 
 /** The target's own distribution, whether it teaches or not. */
@@ -29,6 +36,10 @@ export interface Distillation {
   lmWeight: number;
   /** How λ goes. */
   lmWeightSchedule: LmWeightScheduleName;
+  /** What to do as published. Defaults to nothing. */
+  defects?: TrainDefects;
+  /** T of the teachers alone, as published. Defaults to 1. */
+  teacherTemperature?: number;
 }
 
 /** When and where rows are fused. */
@@ -62,6 +73,10 @@ export function fuseRows(
   const fusion = fusions[name];
   const schedule = lmWeightSchedules[distillation.lmWeightSchedule];
   const temperature = distillation.fusionTemperature;
+  const { defects, teacherTemperature = 1 } = distillation;
+  const published = defects && fusionDefectsOn(defects).length > 0
+    ? fusion.published
+    : undefined;
   batch.fused = emptyFused(
     batch,
     fusion.topK(teachers.map((teacher) => rows[0]!.teachers[teacher]!.topK)),
@@ -69,21 +84,29 @@ export function fuseRows(
   rows.forEach((row, b) => {
     const where = nameOf(b);
     const spans = fusion.spans ? spanBits(row, teachers, where) : undefined;
+    const shares = published && publishedShares(row, teachers, published, {
+      ...{ defects: defects!, temperature, where },
+    });
     for (let t = 0; t < batch.length; t++) {
       const label = row.labels[t]!;
       if (label < 0) continue;
       const present = teachers.flatMap((teacher) => {
         const bits = spans?.get(teacher)?.[t];
-        return teacherRow(row, teacher, t, where).map((one) =>
-          bits === undefined || Number.isNaN(bits)
-            ? one
-            : { ...one, spanBits: bits }
-        );
+        const share = shares?.get(teacher)?.[t];
+        if (share === 0) return [];
+        return teacherRow(row, teacher, t, where).map((one) => ({
+          ...one,
+          ...tempered(one, teacherTemperature, vocabSize),
+          ...bits !== undefined && !Number.isNaN(bits) && { spanBits: bits },
+          ...share !== undefined && { share },
+        }));
       });
       if (present.length === 0) continue;
-      const one = fusion.fuse(present, {
-        ...{ vocabSize, label, temperature, teachers: teachers.length },
-      });
+      const one = shares
+        ? fuseShares(present, vocabSize)
+        : fusion.fuse(present, {
+          ...{ vocabSize, label, temperature, teachers: teachers.length },
+        });
       checkFused(one, vocabSize, `${teachers.join(", ")} in ${where}`, t);
       const own = schedule.own ? ownDistribution(row, t, where) : undefined;
       const lambda = (schedule as LmWeightSchedule).lmWeight({
@@ -92,6 +115,37 @@ export function fuseRows(
       store(batch, b * batch.length + t, one, lambda);
     }
   });
+}
+
+/** Teachers by shares that are theirs wherever they have a pair or not. */
+function fuseShares(
+  present: readonly (TeacherRow & { share?: number })[],
+  vocabSize: number,
+): FusedRow {
+  const total = present.reduce((sum, { share }) => sum + share!, 0);
+  const shares = present.map(({ share }) => share! / total);
+  const fused = mixture(present, shares, vocabSize);
+  // Shares in bfloat16 may sum to a little more than 1.
+  return { ...fused, weight: fused.weight * Math.min(1, total) };
+}
+
+function tempered(
+  { ids, logprobs }: TeacherRow,
+  temperature: number,
+  vocabSize: number,
+): Pick<TeacherRow, "logprobs"> | undefined {
+  if (temperature === 1) return undefined;
+  const { ids: known, probs, residual } = distributionOf({ ids, logprobs });
+  const { fusedProbs } = temperTeacher({
+    fusedIds: Int32Array.from(known),
+    fusedProbs: Float32Array.from(probs),
+    fusedResidual: Float32Array.of(residual),
+    ...{ vocabSize, topK: known.length },
+  }, temperature);
+  const byId = new Map(known.map((id, k) => [id, Math.log(fusedProbs[k]!)]));
+  return {
+    logprobs: Float32Array.from(ids, (id) => byId.get(id) ?? -Infinity),
+  };
 }
 
 function emptyFused(

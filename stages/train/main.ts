@@ -14,6 +14,7 @@ import {
 } from "#/stages/command.ts";
 import { datasets, readRows } from "#/shards/mod.ts";
 import { Progress } from "#/stages/progress.ts";
+import { referenceFlag, switchesOf } from "#/stages/reference_switches.ts";
 import { fusions } from "#/stages/train/fusions/mod.ts";
 import { lmWeightSchedules } from "#/stages/train/lm_weight.ts";
 import { lossHomes } from "#/stages/train/passes.ts";
@@ -26,6 +27,7 @@ import {
   readProjection,
   train,
   trainDefaults,
+  trainDefects,
   type TrainingData,
   type TrainMetrics,
 } from "#/stages/train/train.ts";
@@ -140,6 +142,7 @@ const learning = object("Learning", {
     }),
     trainDefaults.temperature,
   ),
+  reference: referenceFlag(trainDefects),
   teachers: list(
     option("--teachers", string({ metavar: "NAME,NAME" }), {
       description:
@@ -297,6 +300,7 @@ async function trainModel(flags: Flags): Promise<Report> {
     matched: await readMatched(flags, model),
     projection: await readProjections(flags, model, data, teachers),
     teachers: teachers.length > 0 ? teachers : undefined,
+    defects: switchesOf(trainDefects, flags.reference),
   };
   let last: TrainMetrics | undefined;
   for await (const metrics of withProgress(train(plan))) last = metrics;

@@ -6,12 +6,22 @@ import {
   residuals,
 } from "#/kernels/losses/mod.ts";
 import type { StorageDtype } from "#/models/dtypes.ts";
-import { type FusionName, fusions } from "#/stages/train/fusions/mod.ts";
+import { switchesOf } from "#/stages/reference_switches.ts";
+import {
+  type Fusion,
+  type FusionName,
+  fusions,
+} from "#/stages/train/fusions/mod.ts";
 import {
   type LmWeightScheduleName,
   lmWeightSchedules,
 } from "#/stages/train/lm_weight.ts";
 import { isInGraph, type LossHome, lossHomes } from "#/stages/train/passes.ts";
+import {
+  fusionDefectsOn,
+  type TrainDefects,
+  trainDefects,
+} from "#/stages/train/reference/train_defects.ts";
 import { type ScheduleName, schedules } from "#/stages/train/schedule.ts";
 import type { TrainingData } from "#/stages/train/training_data.ts";
 
@@ -59,6 +69,8 @@ export interface TrainOptions {
   recompute: boolean;
   /** Temperature of both sides of the distance. Defaults to 1. */
   temperature: number;
+  /** What to do as published. Defaults to nothing. */
+  defects: TrainDefects;
   /**
    * Which teachers take part, of `target` and the sources. Defaults to all in
    * the data; the target alone teaches only where it is asked to.
@@ -118,6 +130,7 @@ export const trainDefaults: TrainOptions = {
   lossOn: "auto",
   recompute: false,
   temperature: 1,
+  defects: switchesOf(trainDefects, []),
   teachers: undefined,
   steps: undefined,
   epochs: 1,
@@ -203,6 +216,7 @@ export function checkOptions(options: TrainOptions): void {
     );
   }
   checkLossHome(options);
+  checkDefects(options);
   const { loss, matched, projection, lmWeight } = options;
   if (losses[loss].projects && lmWeight < 1) {
     if (!projection) {
@@ -222,6 +236,24 @@ export function checkOptions(options: TrainOptions): void {
     throw new RangeError(
       `Cannot train: loss is ${loss} without vocabulary mappings, expected those ` +
         "of the sources (--vocab-mapping)",
+    );
+  }
+}
+
+/** What is to be done as published has to be done at all. */
+function checkDefects({ defects, fusion, loss }: TrainOptions): void {
+  const [first] = fusionDefectsOn(defects);
+  const { published }: Fusion = fusions[fusion];
+  if (first !== undefined && !published) {
+    throw new RangeError(
+      `Cannot train: ${first} is as published and fusion is ${fusion}, expected ` +
+        "min-ce or avg-ce",
+    );
+  }
+  if (defects["teacher-temperature"] && losses[loss].ofChunks) {
+    throw new RangeError(
+      `Cannot train: teacher-temperature is as published and loss is ${loss}, ` +
+        "expected a loss that compares distributions",
     );
   }
 }

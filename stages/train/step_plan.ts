@@ -1,6 +1,7 @@
 import { requestDevice } from "#/kernels/device.ts";
 import { losses } from "#/kernels/losses/mod.ts";
 import { hashInput } from "#/shards/mod.ts";
+import { switchedOn } from "#/stages/reference_switches.ts";
 import type { BatchOptions } from "#/stages/train/batches.ts";
 import { fusions } from "#/stages/train/fusions/mod.ts";
 import type { ModelSource } from "#/stages/train/model_source.ts";
@@ -69,6 +70,10 @@ export async function planSteps(
         distillation: {
           ...{ fusion, fusionTemperature, teachers, lmWeight },
           lmWeightSchedule,
+          defects: options.defects,
+          teacherTemperature: options.defects["teacher-temperature"]
+            ? options.temperature
+            : 1,
         },
       },
     },
@@ -77,6 +82,7 @@ export async function planSteps(
     identity: {
       ...pick(options, IDENTITY),
       ...teachers.length > 0 && pick(options, DISTILLATION_IDENTITY),
+      ...teachers.length > 0 && switchedOn(options.defects),
       ...options.matched && { matched: checksum(options.matched) },
       ...options.projection && {
         projection: checksum(options.projection.ids),

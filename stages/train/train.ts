@@ -43,6 +43,7 @@ export * from "./model_source.ts";
 export * from "./open_data.ts";
 export * from "./options.ts";
 export * from "./read_projection.ts";
+export { type TrainDefects, trainDefects } from "./reference/train_defects.ts";
 export { type Schedule, type ScheduleName, schedules } from "./schedule.ts";
 export type { LossHome } from "./passes.ts";
 export * from "./training_data.ts";
@@ -258,7 +259,8 @@ function trainerSetup(
   { topK, lossOn }: StepPlan,
   last: SavedState | undefined,
 ): TrainerSetup {
-  const { loss, residual, beta, matched, projection, temperature } = options;
+  const { loss, residual, beta, matched, projection } = options;
+  const { temperature, defects } = options;
   const { recompute, threads, seed } = options;
   const { beta1, beta2, epsilon, weightDecay, maxGradNorm } = options;
   return {
@@ -266,7 +268,9 @@ function trainerSetup(
     weights: last?.directory ?? model.weights,
     optimizer: last?.directory,
     vocabSize: model.vocabSize,
-    ...{ loss, residual, beta, matched, projection, temperature },
+    ...{ loss, residual, beta, matched, projection },
+    // As published, the teachers come in tempered, and that is all.
+    temperature: defects["teacher-temperature"] ? 1 : temperature,
     ...{ lossOn, topK },
     ...{ recompute, threads, seed },
     ...{ beta1, beta2, epsilon, weightDecay, maxGradNorm },

@@ -6,9 +6,11 @@ import {
   openModel,
   openTrainingData,
   train,
+  trainDefects,
   type TrainingData,
   type TrainPlan,
 } from "#/stages/train/train.ts";
+import { switchesOf } from "#/stages/reference_switches.ts";
 import { loadTokenizer } from "#/tokenizers/mod.ts";
 import { assertAllClose } from "#/tests/allclose.ts";
 import { makeTinyModel, tinyText } from "#/tests/tiny_language.ts";
@@ -319,6 +321,27 @@ Deno.test("train() learns from labels alone where the target is the only teacher
     teachers: ["target"],
   });
   assert.ok(asked!.distance > 0);
+});
+
+Deno.test("train() tempers both sides, or the teachers alone where that is as published", async () => {
+  const plan = {
+    ...{ ...common, steps: 1, data: withTeacher(data), temperature: 2 },
+  };
+  const [both] = await run(plan);
+  const defects = switchesOf(trainDefects, ["teacher-temperature"]);
+  const [alone] = await run({ ...plan, defects });
+  // Fresh weights predict evenly at any temperature: all that is left is T².
+  assertAllClose([alone!.distance], [both!.distance / 4], {
+    rtol: 0.02,
+    atol: 0,
+  });
+  await assert.rejects(
+    run({ ...plan, defects: switchesOf(trainDefects, ["all"]), fusion: "sum" }),
+    new RangeError(
+      "Cannot train: loss-per-token is as published and fusion is sum, " +
+        "expected min-ce or avg-ce",
+    ),
+  );
 });
 
 Deno.test("train() keeps its memory over many updates", async () => {

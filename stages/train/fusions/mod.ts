@@ -14,6 +14,10 @@ import {
   bySpan,
   byToken,
 } from "#/stages/train/fusions/scores.ts";
+import {
+  referenceAvgCe,
+  referenceMinCe,
+} from "#/stages/train/reference/reference_fusion.ts";
 import type { Fusion } from "#/stages/train/fusions/sparse.ts";
 import { sum } from "#/stages/train/fusions/sum.ts";
 
@@ -38,10 +42,10 @@ export type FusionName =
 
 /** The fusions by name. */
 export const fusions: Record<FusionName, Fusion> = {
-  "min-ce": minCe(byDocument),
+  "min-ce": { ...minCe(byDocument), published: referenceMinCe },
   "min-ce-span": { ...minCe(bySpan), spans: true },
   "min-ce-token": minCe(byToken),
-  "avg-ce": avgCe(byDocument),
+  "avg-ce": { ...avgCe(byDocument), published: referenceAvgCe },
   "avg-ce-span": { ...avgCe(bySpan), spans: true },
   "avg-ce-token": avgCe(byToken),
   "sum": sum,

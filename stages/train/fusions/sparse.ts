@@ -1,3 +1,5 @@
+import type { ShareModels } from "#/stages/train/reference/published_shares.ts";
+
 /** What one teacher says at one row. */
 export interface TeacherRow {
   /** Its most likely tokens, `[K]`; padding is negative. */
@@ -47,6 +49,8 @@ export interface FusionContext {
 export interface Fusion {
   /** Whether it looks at `spanBits`. */
   spans?: boolean;
+  /** How it weighs models where it is to do so as published. */
+  published?: ShareModels;
   /**
    * How many tokens a fused row has at most.
    *

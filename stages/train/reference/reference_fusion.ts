@@ -1,4 +1,5 @@
 import { bfloat16 } from "#/stages/bfloat16.ts";
+import type { Switches } from "#/stages/reference_switches.ts";
 
 /**
  * What the published fusion does that is thought to be wrong, one switch each.
@@ -7,67 +8,40 @@ import { bfloat16 } from "#/stages/bfloat16.ts";
 export const fusionDefects = {
   "loss-per-token":
     "models are compared by nats per token of their own, not by bits per byte",
-  "f16-metrics": "losses are averaged in f16",
   "chunk-choice":
-    "one model is chosen for all documents of a chunk, not for each",
+    "one model is chosen for all blocks of a packed row, not for each",
   "bf16-rewards": "rewards are computed in bfloat16, so that many are equal",
   "softmax-of-rewards":
     "shares are a softmax of exp(−loss), nearly even, not of −loss",
 } as const;
 
-/** A name of a defect. */
-export type FusionDefect = keyof typeof fusionDefects;
-
 /** Which of the fusion's defects are switched on. */
-export type FusionDefects = Readonly<Record<FusionDefect, boolean>>;
+export type FusionDefects = Switches<typeof fusionDefects>;
 
 /** Everything as published. */
 export const fusionAsPublished: FusionDefects = {
   "loss-per-token": true,
-  "f16-metrics": true,
   "chunk-choice": true,
   "bf16-rewards": true,
   "softmax-of-rewards": true,
 };
 
-/** What a model made of a document. */
-export interface DocumentLoss {
-  /** Logprobs of the labels, `[T]`; NaN where there is none. */
-  labelLogprobs: ArrayLike<number>;
-  /** UTF-8 bytes of the document. */
-  bytes: number;
+/** How models are weighed. */
+export interface ShareOptions {
+  /** Whether the first is the target itself. */
+  hasTarget: boolean;
+  /** The difference in bits that makes one model e times heavier. Defaults to 1. */
+  temperature?: number;
+  /** Which defects to reproduce. Defaults to all. */
+  defects?: FusionDefects;
 }
 
 /**
- * Say how badly a model does on a document.
+ * Hand the blocks' metrics to the positions of a packed row.
  *
- * @param loss What it made of it.
+ * @param metrics The metric of each position's block, `[L]`; NaN on padding.
  * @param defects Which defects to reproduce. Defaults to all.
- * @returns Nats per token, as published, or bits per byte; NaN without a label.
- */
-export function documentMetric(
-  { labelLogprobs, bytes }: DocumentLoss,
-  defects: FusionDefects = fusionAsPublished,
-): number {
-  const round = defects["f16-metrics"] ? Math.f16round : Number;
-  let sum = 0;
-  let count = 0;
-  for (let t = 0; t < labelLogprobs.length; t++) {
-    if (Number.isNaN(labelLogprobs[t]!)) continue;
-    sum += round(-labelLogprobs[t]!);
-    count++;
-  }
-  return defects["loss-per-token"]
-    ? round(round(sum) / round(count))
-    : sum / Math.LN2 / bytes;
-}
-
-/**
- * Hand the documents' metrics to the rows of a packed chunk.
- *
- * @param metrics The metric of each row's document, `[L]`.
- * @param defects Which defects to reproduce. Defaults to all.
- * @returns The metric that counts at each row, `[L]`: the chunk's mean, as
+ * @returns The metric that counts at each position, `[L]`: the row's mean, as
  * published.
  */
 export function chunkMetrics(
@@ -75,7 +49,8 @@ export function chunkMetrics(
   defects: FusionDefects = fusionAsPublished,
 ): number[] {
   if (!defects["chunk-choice"]) return [...metrics];
-  const mean = metrics.reduce((sum, each) => sum + each, 0) / metrics.length;
+  const known = metrics.filter((each) => !Number.isNaN(each));
+  const mean = known.reduce((sum, each) => sum + each, 0) / known.length;
   return metrics.map(() => mean);
 }
 
@@ -100,38 +75,36 @@ export function rewards(
  * Choose the model to learn from, as MinCE does: the one of the largest reward.
  *
  * @param metrics One a model; the target's own first, where it takes part.
- * @param options Whether it does, and which defects to reproduce.
- * @returns Which one. Of equal rewards the first; as published, of two sources
- * without the target, the second.
+ * @param options See {@linkcode ShareOptions}.
+ * @returns A share of 1 for one of them, of equal rewards the first; as
+ * published, of two sources without the target, the second.
  */
 export function referenceMinCe(
   metrics: readonly number[],
-  { hasTarget, defects = fusionAsPublished }: {
-    hasTarget: boolean;
-    defects?: FusionDefects;
-  },
-): number {
+  { hasTarget, defects = fusionAsPublished }: ShareOptions,
+): number[] {
   const all = rewards(metrics, defects);
-  if (defects["bf16-rewards"] && !hasTarget && all.length === 2) {
-    return all[0]! > all[1]! ? 0 : 1;
-  }
-  return all.indexOf(Math.max(...all));
+  const isTwo = defects["bf16-rewards"] && !hasTarget && all.length === 2;
+  const best = isTwo
+    ? all[0]! > all[1]! ? 0 : 1
+    : all.indexOf(Math.max(...all));
+  return all.map((_, model) => model === best ? 1 : 0);
 }
 
 /**
  * Share the learning out, as AvgCE does.
  *
  * @param metrics One a model.
- * @param defects Which defects to reproduce. Defaults to all.
+ * @param options See {@linkcode ShareOptions}.
  * @returns A share each; they sum to 1, but for rounding.
  */
 export function referenceAvgCe(
   metrics: readonly number[],
-  defects: FusionDefects = fusionAsPublished,
+  { temperature = 1, defects = fusionAsPublished }: ShareOptions,
 ): number[] {
   const scores = defects["softmax-of-rewards"]
     ? rewards(metrics, defects)
-    : metrics.map((metric) => -metric);
+    : metrics.map((metric) => -metric / temperature);
   const most = Math.max(...scores);
   const shares = scores.map((score) => Math.exp(score - most));
   const total = shares.reduce((sum, share) => sum + share, 0);

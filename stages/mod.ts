@@ -5,6 +5,12 @@
  * @module
  */
 
+export {
+  type Defects,
+  switchedOn,
+  type Switches,
+  switchesOf,
+} from "#/stages/reference_switches.ts";
 export * from "#/stages/split/mod.ts";
 export * from "#/stages/represent/mod.ts";
 export * from "#/stages/map_vocab/mod.ts";

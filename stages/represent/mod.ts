@@ -6,6 +6,8 @@
  */
 export {
   represent,
+  type RepresentDefects,
+  representDefects,
   type RepresentModel,
   type RepresentOptions,
 } from "./represent.ts";

@@ -44,6 +44,12 @@ export * from "./open_data.ts";
 export * from "./options.ts";
 export * from "./read_projection.ts";
 export { type TrainDefects, trainDefects } from "./reference/train_defects.ts";
+export type { ShareModels } from "./reference/published_shares.ts";
+export {
+  type FusionDefects,
+  fusionDefects,
+  type ShareOptions,
+} from "./reference/reference_fusion.ts";
 export { type Schedule, type ScheduleName, schedules } from "./schedule.ts";
 export type { LossHome } from "./passes.ts";
 export * from "./training_data.ts";

@@ -1,4 +1,5 @@
 import { command as align } from "#/stages/align/main.ts";
+import { command as convert } from "#/stages/convert/main.ts";
 import { command as evaluate } from "#/stages/evaluate/main.ts";
 import { command as generate } from "#/stages/generate/main.ts";
 import { command as inspect } from "#/stages/inspect/main.ts";
@@ -21,6 +22,7 @@ const commands: readonly Command[] = [
   evaluate,
   generate,
   inspect,
+  convert,
   run,
 ];
 

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { type Flag, pta } from "#/runs/demo/pta.ts";
 import { cast } from "#/runs/demo/cast.ts";
+import { readManifest } from "#/shards/mod.ts";
 import { assertAllClose } from "#/tests/allclose.ts";
 import { inTemporaryDirectory } from "#/tests/temporary_directory.ts";
 
@@ -26,12 +27,17 @@ const DOCUMENTS = [
   "Call me what you like, said the captain; the whale will not mind. Ça va!\n",
 ];
 
+/** Further flags of a stage. */
+type Flags = Record<string, Flag>;
+
 /** All seven stages, on three sentences; what `metrics.jsonl` says. */
 async function losses(
   directory: string,
   sources: [name: string, model: string][],
-  train: Record<string, Flag>,
-  align: Record<string, Flag> = {},
+  train: Flags,
+  { split, represent, mapVocab, align, pack }: Partial<
+    Record<"split" | "represent" | "mapVocab" | "align" | "pack", Flags>
+  > = {},
 ): Promise<number[]> {
   const at = (name: string) => join(directory, name);
   const { target } = cast;
@@ -46,15 +52,16 @@ async function losses(
     out: at("text"),
     "max-tokens": 32,
     validation: 0,
+    ...split,
   });
   const models = { target, ...Object.fromEntries(sources) };
   for (const [name, model] of Object.entries(models)) {
     const out = at(`${name}-representations`);
-    await pta("represent", { model, text: at("text"), out });
+    await pta("represent", { model, text: at("text"), out, ...represent });
   }
   for (const [name, source] of sources) {
     const mapping = at(`${name}-mapping`);
-    await pta("map-vocab", { target, source, out: mapping });
+    await pta("map-vocab", { target, source, out: mapping, ...mapVocab });
     await pta("align", {
       target,
       source,
@@ -71,6 +78,7 @@ async function losses(
     aligned: sources.map(([name]) => at(`${name}-aligned`)),
     length: 64,
     out: at("packed"),
+    ...pack,
   });
   await pta("train", {
     model: target,
@@ -128,7 +136,7 @@ Deno.test("a target that keeps its own tokens as a source learns nothing by P-KL
       "vocab-mapping": join(directory, "twin-mapping"),
       steps: 1,
     };
-    const kept = { method: "source-tokens" };
+    const kept = { align: { method: "source-tokens" } };
     const [first] = await losses(directory, [["twin", twin]], train, kept);
     // The divergence is of second order in what f16 storage rounds off.
     assert.ok(Math.abs(first!) < 1e-5, `divergence ${first}`);
@@ -151,5 +159,32 @@ Deno.test("a target that keeps its own tokens as a source learns nothing by P-KL
     await assert.rejects(
       again({ "vocab-mapping": [] }),
       /Cannot train: loss is p-kl without a vocabulary mapping/,
+    );
+  }));
+
+Deno.test("all seven stages do as published where they are asked to", () =>
+  inTemporaryDirectory(async (directory) => {
+    const sources = Object.entries(cast.sources);
+    const representations = sources.map(([name]) =>
+      join(directory, `${name}-representations`)
+    );
+    const actual = await losses(directory, sources, {
+      reference: "all",
+      residual: "zero",
+      temperature: 2,
+      steps: 3,
+    }, {
+      split: { reference: "all", "max-tokens": 72 },
+      represent: { reference: "all" },
+      mapVocab: { method: "reference" },
+      align: { method: "reference-ot" },
+      pack: { reference: "all", "source-representations": representations },
+    });
+    assert.equal(actual.length, 3);
+    assert.ok(actual.every((loss) => loss > 0 && loss < 10), actual.join());
+    const { options } = await readManifest(join(directory, "packed"));
+    assert.match(
+      String(options.reference),
+      /^cut-documents,attention-across,labels-across,map-batches,f16-metrics$/,
     );
   }));

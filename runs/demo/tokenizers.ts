@@ -15,11 +15,14 @@ interface Portion {
   times: number;
 }
 
+/** How a tokenizer is made. */
+interface TokenizerPlan {
+  options: TrainerOptions;
+  portions: Portion[];
+}
+
 /** The demo's tokenizers. */
-export const TOKENIZERS: Record<
-  string,
-  { options: TrainerOptions; portions: Portion[] }
-> = {
+export const TOKENIZERS: Record<string, TokenizerPlan> = {
   target: {
     options: { kind: "sentencepiece", vocabSize: 8192 },
     portions: [
@@ -58,16 +61,18 @@ async function readPortion({ path, bytes, times }: Portion, corpus: string) {
 }
 
 /**
- * Train the tokenizers and write `{target,speeches,code}/tokenizer.json`.
+ * Train tokenizers and write `{target,speeches,code}/tokenizer.json`.
  *
  * @param corpus Directory of the corpus.
  * @param out Directory of the tokenizers.
+ * @param plans How, by name. Defaults to {@linkcode TOKENIZERS}.
  */
 export async function trainTokenizers(
   corpus: string,
   out: string,
+  plans: Record<string, TokenizerPlan> = TOKENIZERS,
 ): Promise<void> {
-  for (const [name, { options, portions }] of Object.entries(TOKENIZERS)) {
+  for (const [name, { options, portions }] of Object.entries(plans)) {
     const texts = await Promise.all(
       portions.map((portion) => readPortion(portion, corpus)),
     );

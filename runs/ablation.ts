@@ -1,0 +1,190 @@
+import { object } from "@optique/core/constructs";
+import { message } from "@optique/core/message";
+import { optional, withDefault } from "@optique/core/modifiers";
+import { option } from "@optique/core/primitives";
+import { choice, integer, string } from "@optique/core/valueparser";
+import { type Arm, arms, usual } from "#/runs/ablation/arms.ts";
+import { Lab, type Prepared } from "#/runs/ablation/lab.ts";
+import {
+  sameTokenizer,
+  targetWith,
+  vocabularies,
+} from "#/runs/ablation/models.ts";
+import {
+  type AblationResults,
+  type ArmResult,
+  markdown,
+  writeTables,
+} from "#/runs/ablation/report.ts";
+import { cast } from "#/runs/demo/cast.ts";
+import { filesOf, writeCorpus } from "#/runs/demo/corpus.ts";
+import { score } from "#/runs/demo/student.ts";
+import {
+  type Command,
+  defineCommand,
+  list,
+  type Report,
+} from "#/stages/command.ts";
+
+interface Flags {
+  out: string;
+  seeds: number | undefined;
+  steps: number | undefined;
+  only: readonly string[];
+  quick: boolean;
+  docs: string | undefined;
+}
+
+/** Arms that show what the target's vocabulary does to fusion. */
+const REGIME_ARMS = [
+  "plain",
+  "images, min-edit-distance",
+  "optimal-transport",
+  "continuations",
+];
+
+/** What a look in passing is content with. */
+const QUICK = {
+  steps: 60,
+  seeds: 1,
+  arms: ["plain", "PTA-LLM as published", "optimal-transport", "continuations"],
+};
+
+/** A question by name: its arms, and which target they train. */
+interface Question {
+  arms: readonly Arm[];
+  target: string;
+}
+
+const questions: Record<string, Question> = {
+  ...mapValues(arms, (each) => ({ arms: each, target: "demo" })),
+  // Kernels that have no place in the training graph take their time.
+  losses: { arms: arms.losses, target: "1024 pieces" },
+  ...Object.fromEntries(
+    Object.keys(vocabularies).map((target) => [`target: ${target}`, {
+      arms: arms.methods.filter(({ name }) => REGIME_ARMS.includes(name)),
+      target,
+    }]),
+  ),
+};
+
+/** `pta run ablation`. */
+export const command: Command = defineCommand(
+  "ablation",
+  "Every method on the same captured text, over several seeds",
+  object("Ablation", {
+    out: withDefault(
+      option("--out", string({ metavar: "DIR" }), {
+        description: message`Where everything of the run goes`,
+      }),
+      "out/ablation",
+    ),
+    seeds: optional(
+      option("--seeds", integer({ min: 1 }), {
+        description: message`How many seeds, from 0 on (default: 3)`,
+      }),
+    ),
+    steps: optional(
+      option("--steps", integer({ min: 1 }), {
+        description: message`Updates of every student (default: 250)`,
+      }),
+    ),
+    only: list(
+      option("--only", choice(Object.keys(questions)), {
+        description: message`Questions to ask (default: all)`,
+      }),
+      0,
+    ),
+    quick: option("--quick", {
+      description:
+        message`Four methods, one seed, 60 steps: within ten minutes`,
+    }),
+    docs: optional(
+      option("--docs", string({ metavar: "DIR" }), {
+        description:
+          message`Also put the tables into results.md there, and ablation.json beside it`,
+      }),
+    ),
+  }),
+  ablate,
+);
+
+async function ablate(flags: Flags): Promise<Report> {
+  const { out, quick, docs } = flags;
+  const seeds = flags.seeds ?? (quick ? QUICK.seeds : 3);
+  const steps = flags.steps ?? (quick ? QUICK.steps : Number(usual.steps));
+  await writeCorpus(`${out}/corpus`);
+  const results: AblationResults = { seeds, steps, before: {}, groups: {} };
+  for (const [name, { arms, target }] of Object.entries(asked(flags))) {
+    const { lab, before } = await openLab(target, out);
+    results.before[target] = before;
+    const group: ArmResult[] = results.groups[name] = [];
+    // A seed of all arms after the other, so that what is there can be compared.
+    const prepared: Prepared[] = [];
+    for (const arm of arms) {
+      const ready = await lab.prepare(arm);
+      const { teachers } = ready;
+      prepared.push(ready);
+      group.push({
+        name: arm.name,
+        ...(teachers && { teachers }),
+        students: [],
+      });
+    }
+    for (let seed = 0; seed < seeds; seed++) {
+      for (const [i, arm] of prepared.entries()) {
+        group[i]!.students.push(await lab.teach(arm, { seed, steps }));
+        await write(`${out}/results.json`, results);
+      }
+    }
+  }
+  if (docs) {
+    await write(`${docs}/ablation.json`, results);
+    await writeTables(`${docs}/results.md`, markdown(results));
+  }
+  return { text: markdown(results), lines: [results] };
+}
+
+function asked({ only, quick }: Flags): Record<string, Question> {
+  const all = Object.entries(questions);
+  if (only.length > 0) {
+    return Object.fromEntries(all.filter(([name]) => only.includes(name)));
+  }
+  if (!quick) return questions;
+  const { methods } = arms;
+  return {
+    methods: {
+      arms: methods.filter(({ name }) => QUICK.arms.includes(name)),
+      target: "demo",
+    },
+  };
+}
+
+async function openLab(target: string, out: string) {
+  const corpus = `${out}/corpus`;
+  const tests = filesOf(corpus, "test");
+  const models = target === "demo" ? cast : {
+    ...cast,
+    target: await targetWith(target, corpus, `${out}/targets`),
+  };
+  const lab = await Lab.open({
+    cast: models,
+    sameTokenizer: () => sameTokenizer(models, corpus, `${out}/same-tokenizer`),
+    corpus,
+    out: `${out}/${target.replaceAll(" ", "-")}`,
+  });
+  return { lab, before: await score(models.target, tests) };
+}
+
+async function write(file: string, results: AblationResults): Promise<void> {
+  await Deno.writeTextFile(file, JSON.stringify(results, null, 2) + "\n");
+}
+
+function mapValues<Value, Result>(
+  table: Record<string, Value>,
+  change: (value: Value) => Result,
+): Record<string, Result> {
+  return Object.fromEntries(
+    Object.entries(table).map(([key, value]) => [key, change(value)]),
+  );
+}

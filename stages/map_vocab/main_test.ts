@@ -87,6 +87,8 @@ Deno.test("pta map-vocab writes down the flags that it heeds, and refuses others
     assert.deepEqual(defects, {
       "raw-strings": true,
       "specials-by-spelling": false,
+      "window-edge": false,
+      "last-image": false,
     });
     await assert.rejects(
       run("deaf", "--top-k", "2"),

@@ -63,7 +63,7 @@ export class VocabMapper {
   readonly #name: MapMethodName;
   readonly #method: MapMethod;
   readonly #rows: () => Iterable<VocabMappingRow>;
-  readonly #tokenMapper: TokenMapper | undefined;
+  readonly #mapper: Pick<TokenMapper, "read">;
   #texts = 0;
 
   /**
@@ -82,14 +82,15 @@ export class VocabMapper {
     this.#name = method;
     this.#method = methods[method];
     if ("vocabulary" in this.#method) {
-      const { vocabulary } = this.#method;
-      this.#rows = () => vocabulary(target, source, settings);
+      const mapper = this.#method.vocabulary(target, source, settings);
+      this.#rows = () => mapper;
+      this.#mapper = mapper;
       return;
     }
     const exact = exactImages(target, source);
     const mapper = mapperOf(this.#method, { target, source, exact }, settings);
     this.#rows = () => mappedRows(target, source, exact.images, mapper);
-    this.#tokenMapper = mapper;
+    this.#mapper = mapper;
   }
 
   /**
@@ -98,7 +99,7 @@ export class VocabMapper {
    * @param text A text.
    */
   read(text: string): void {
-    this.#tokenMapper?.read?.(text);
+    this.#mapper.read?.(text);
     this.#texts++;
   }
 

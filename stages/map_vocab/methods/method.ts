@@ -49,7 +49,17 @@ export interface VocabularyMethod extends MapMethodFacts {
     target: Tokenizer,
     source: Tokenizer,
     settings: MapSettings,
-  ) => Iterable<VocabMappingRow>;
+  ) => VocabularyMapper;
+}
+
+/** Maps a whole vocabulary, after all texts are read. */
+export interface VocabularyMapper extends Iterable<VocabMappingRow> {
+  /**
+   * Take note of a text of the corpus, for methods that need one.
+   *
+   * @param text A text.
+   */
+  read?(text: string): void;
 }
 
 /** A way to map a vocabulary to another. */

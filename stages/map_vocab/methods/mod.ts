@@ -12,6 +12,7 @@ import type { MapMethod } from "./method.ts";
 import { minEditDistance } from "./min_edit_distance.ts";
 import { projection } from "./projection.ts";
 import { reference } from "./reference.ts";
+import { referenceCoOccurrence } from "./reference_co_occurrence.ts";
 import { statistics } from "./statistics.ts";
 
 export type {
@@ -23,6 +24,7 @@ export type {
   MapSettings,
   TokenMapper,
   TokenMethod,
+  VocabularyMapper,
   VocabularyMethod,
 } from "./method.ts";
 
@@ -35,6 +37,7 @@ export const methods = {
   "projection": projection,
   "first-piece": firstPiece,
   "reference": reference,
+  "reference-co-occurrence": referenceCoOccurrence,
 } satisfies Record<string, MapMethod>;
 
 /** A name that `--method` takes. */

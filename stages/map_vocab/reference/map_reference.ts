@@ -13,6 +13,10 @@ export const mappingDefects = {
     "tokens are compared as they are spelled, not by the bytes they stand for",
   "specials-by-spelling":
     "special tokens go to what resembles their names, not to the same role",
+  "window-edge":
+    "company at the edge of the window counts half; with reference-co-occurrence",
+  "last-image":
+    "of source tokens with one image the last is company, the others are not; with reference-co-occurrence",
 } as const;
 
 /** Which of the mapping's defects are switched on. */
@@ -48,7 +52,17 @@ export function withMappingDefects(names: Iterable<string>): MappingDefects {
 export const mappingAsPublished: MappingDefects = {
   "raw-strings": true,
   "specials-by-spelling": true,
+  "window-edge": true,
+  "last-image": true,
 };
+
+/** A source token and target tokens that are equally near to it. */
+export interface Tie {
+  /** The source's token. */
+  sourceId: number;
+  /** More than one token of the target, ascending. */
+  ids: readonly number[];
+}
 
 /** What there is of a tokenizer to map. */
 export type MappedVocabulary = Pick<
@@ -66,6 +80,7 @@ export type MappedVocabulary = Pick<
  * @param target The target's vocabulary.
  * @param source The source's vocabulary.
  * @param defects Which defects to reproduce. Defaults to all.
+ * @param onTie Is told of every tie.
  * @returns One row per source id, ascending; holes have weight 0.
  * @throws {RangeError} If the target has no token.
  */
@@ -73,6 +88,7 @@ export function* mapReference(
   target: MappedVocabulary,
   source: MappedVocabulary,
   defects: MappingDefects = mappingAsPublished,
+  onTie: (tie: Tie) => void = () => {},
 ): Generator<VocabMappingRow> {
   const isRaw = defects["raw-strings"];
   const byRole = !defects["specials-by-spelling"];
@@ -104,6 +120,7 @@ export function* mapReference(
     } else if (token === "") yield nowhere(sourceId);
     else {
       const { ids, distance } = find(token, theirs!);
+      if (ids.length > 1) onTie({ sourceId, ids });
       yield { sourceId, targetId: ids[0]!, distance, weight: 1 };
     }
   }

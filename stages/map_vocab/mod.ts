@@ -15,6 +15,7 @@ export {
   methods as mapMethods,
   type TokenMapper,
   type TokenMethod,
+  type VocabularyMapper,
   type VocabularyMethod,
 } from "./methods/mod.ts";
 export {
@@ -22,6 +23,7 @@ export {
   type MappingDefects,
   mappingDefects,
   mapReference,
+  type Tie,
   withMappingDefects,
 } from "./reference/map_reference.ts";
 export type { ByteVocabulary } from "#/stages/byte_vocabulary.ts";

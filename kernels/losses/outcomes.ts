@@ -22,8 +22,11 @@ export interface OutcomeShader {
   bindings?: readonly Binding[];
 }
 
-/** Threads a row; a power of two, for the tree reductions. */
-const WORKGROUP = 256;
+/**
+ * Threads a row; a power of two, for the tree reductions. A CPU that stands in for a
+ * GPU does best with as many as it has vector lanes.
+ */
+const WORKGROUP = { gpu: 256, cpu: 8 };
 
 /**
  * Run a loss that is a sum over outcomes, Σ d(p, q), on the GPU.
@@ -54,7 +57,8 @@ export async function outcomeLoss(
     constants: {
       TEMPERATURE: temperature,
       RESIDUAL: residuals[residual].outcomes,
-      WORKGROUP,
+      WORKGROUP:
+        WORKGROUP[device.adapterInfo.isFallbackAdapter ? "cpu" : "gpu"],
       ...constants,
     },
     bindings: [
@@ -75,14 +79,37 @@ export async function outcomeLoss(
   };
 }
 
-/** Ids, probabilities and residuals; one padding token where K is 0. */
+/** Ids, ascending, probabilities and residuals; one padding token where K is 0. */
 function teacherBindings(rows: LossRows, options: LossOptions) {
   const { fusedProbs, fusedResidual } = prepareTeacher(rows, options);
   const items = rows.labels.length;
-  if (rows.topK > 0) return [rows.fusedIds, fusedProbs, fusedResidual];
+  if (rows.topK > 0) {
+    return [...sortById(rows.fusedIds, fusedProbs, rows.topK), fusedResidual];
+  }
   return [
     new Int32Array(items).fill(-1),
     new Float32Array(items),
     fusedResidual,
   ];
+}
+
+/** The tokens of every row in the order of their ids, padding first. */
+function sortById(
+  fusedIds: Int32Array<ArrayBuffer>,
+  fusedProbs: Float32Array<ArrayBuffer>,
+  topK: number,
+) {
+  const [ids, probs] = [fusedIds.slice(), fusedProbs.slice()];
+  for (let at = 0; at < ids.length; at++) {
+    const [id, p] = [ids[at]!, probs[at]!];
+    const first = at - at % topK;
+    let to = at;
+    for (; to > first && ids[to - 1]! > id; to--) {
+      ids[to] = ids[to - 1]!;
+      probs[to] = probs[to - 1]!;
+    }
+    ids[to] = id;
+    probs[to] = p;
+  }
+  return [ids, probs] as const;
 }

@@ -5,8 +5,8 @@
 //
 // of the outcome that is token v, or the whole tail. It may add bindings from 8 on.
 //
-// One workgroup owns one row of V logits z; thread t owns tokens t, t + WORKGROUP,
-// … The teacher is K tokens with probabilities p, and a tail with the residual r.
+// One workgroup owns one row of V logits z; thread t owns tokens t, t + WORKGROUP, …
+// of a segment. The teacher is K tokens with probabilities p, and a tail with the residual r.
 // RESIDUAL says which outcomes there are, q = softmax(z / T) over all of them:
 //
 //   0  ignored  the K tokens alone, q their share of the model's mass
@@ -18,9 +18,11 @@
 //   dlogits_v    = labelWeight (softmax(z) - onehot)_v
 //                + fusedWeight T (q_v / q_o h_o - q_v sum_o h_o),  h = q ∂d/∂q,
 //
-// o the outcome of token v. The tail has its own maximum, so that neither
-// log q_tail nor q / q_tail is lost next to a peak. dlogits serves as the mask of
-// the K tokens, which are distinct, until its values are written.
+// o the outcome of token v. The logits are read twice: once for the tail's maximum
+// and, under it, its sums, once for the gradient. The K tokens, which come sorted,
+// cut the row into segments of the tail, so that no token is asked what it is. That
+// the tail has a maximum of its own keeps log q_tail and q / q_tail exact next to a
+// peak; at temperature 1 its gradient is one factor times exp(z - maximum).
 //
 // WGSL lets a compiler assume no infinities: maxima start at LOWEST.
 
@@ -37,19 +39,40 @@ const SPREAD = 2u;
 @group(0) @binding(0) var<storage, read> logits: array<f32>;            // [N, V]
 @group(0) @binding(1) var<storage, read> labels: array<i32>;            // [N]
 @group(0) @binding(2) var<storage, read> weights: array<vec2<f32>>;     // [N, 2]: label, fused
-@group(0) @binding(3) var<storage, read> fused_ids: array<i32>;         // [N, K]
+@group(0) @binding(3) var<storage, read> fused_ids: array<i32>;         // [N, K], ascending
 @group(0) @binding(4) var<storage, read> fused_probs: array<f32>;       // [N, K]
 @group(0) @binding(5) var<storage, read> fused_residual: array<f32>;    // [N]
 @group(0) @binding(6) var<storage, read_write> values: array<f32>;      // [N, 2]: crossEntropy, distance
 @group(0) @binding(7) var<storage, read_write> dlogits: array<f32>;     // [N, V]
 
+// The largest logit of some tokens, and the sums of exp(z - largest) at temperature
+// 1 and T, the latter in use where T is not 1.
 var<workgroup> partial: array<vec3<f32>, WORKGROUP>;
 
-fn reduce_max(t: u32, value: vec3<f32>) -> vec3<f32> {
+fn joined(a: vec3<f32>, b: vec3<f32>) -> vec3<f32> {
+  let top = max(a.x, b.x);
+  let by = vec2(a.x, b.x) - top;
+  let sum = dot(vec2(a.y, b.y), exp(by));
+  if (TEMPERATURE == 1.0) { return vec3(top, sum, sum); }
+  return vec3(top, sum, dot(vec2(a.z, b.z), exp(by / TEMPERATURE)));
+}
+
+fn with_four(mass: vec3<f32>, z: vec4<f32>) -> vec3<f32> {
+  let top = max(max(z.x, z.y), max(z.z, z.w));
+  var grown = mass;
+  if (top > mass.x) { grown = joined(mass, vec3(top, 0.0, 0.0)); }
+  grown.y += dot(exp(z - grown.x), vec4(1.0));
+  if (TEMPERATURE != 1.0) {
+    grown.z += dot(exp((z - grown.x) / TEMPERATURE), vec4(1.0));
+  }
+  return grown;
+}
+
+fn reduce_mass(t: u32, value: vec3<f32>) -> vec3<f32> {
   partial[t] = value;
   workgroupBarrier();
   for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
-    if (t < half) { partial[t] = max(partial[t], partial[t + half]); }
+    if (t < half) { partial[t] = joined(partial[t], partial[t + half]); }
     workgroupBarrier();
   }
   let result = partial[0];
@@ -57,25 +80,33 @@ fn reduce_max(t: u32, value: vec3<f32>) -> vec3<f32> {
   return result;
 }
 
-fn reduce_sum(t: u32, value: vec3<f32>) -> vec3<f32> {
-  partial[t] = value;
+fn reduce_sum(t: u32, value: vec2<f32>) -> vec2<f32> {
+  partial[t] = vec3(value, 0.0);
   workgroupBarrier();
   for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
     if (t < half) { partial[t] += partial[t + half]; }
     workgroupBarrier();
   }
-  let result = partial[0];
+  let result = partial[0].xy;
   workgroupBarrier();
   return result;
 }
 
-// log(sum) + top, the logarithm of a sum whose terms were divided by exp(top).
+// log of a sum whose terms were divided by exp(top).
 fn log_mass(sum: f32, top: f32) -> f32 {
-  return select(LOWEST, log(max(sum, 1.0)) + top, sum > 0.0);
+  return select(LOWEST, log(max(sum, 1e-37)) + top, sum > 0.0);
 }
 
 fn log_add(a: f32, b: f32) -> f32 {
   return max(a, b) + log(1.0 + exp(min(a, b) - max(a, b)));
+}
+
+// Where the tail goes on after teacher token k - 1, and where it ends before token k.
+fn segment(row: u32, k: u32, K: u32, V: u32) -> vec2<u32> {
+  var ends = vec2(0u, V);
+  if (k > 0u) { ends.x = u32(fused_ids[row * K + k - 1u] + 1); }
+  if (k < K) { ends.y = u32(max(fused_ids[row * K + k], 0)); }
+  return ends;
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -89,42 +120,42 @@ fn main(
   let K = arrayLength(&fused_ids) / N;
   let base = row * V;
 
-  for (var i = t; i < V; i += WORKGROUP) { dlogits[base + i] = 0.0; }
-  storageBarrier();
+  var mass = vec3(LOWEST, 0.0, 0.0);
+  for (var k = 0u; k <= K; k++) {
+    let ends = segment(row, k, K, V);
+    for (var i = ends.x + t; i < ends.y; i += 4u * WORKGROUP) {
+      let at = i + vec4(0u, 1u, 2u, 3u) * WORKGROUP;
+      let z = vec4(
+        logits[base + at.x],
+        logits[base + min(at.y, ends.y - 1u)],
+        logits[base + min(at.z, ends.y - 1u)],
+        logits[base + min(at.w, ends.y - 1u)],
+      );
+      mass = with_four(mass, select(vec4(LOWEST), z, at < vec4(ends.y)));
+    }
+  }
+  let tail_mass = reduce_mass(t, mass);
+  mass = vec3(LOWEST, 0.0, 0.0);
+  var known = 0.0;
   for (var k = t; k < K; k += WORKGROUP) {
     let id = fused_ids[row * K + k];
-    if (id >= 0) { dlogits[base + u32(id)] = 1.0; }
+    if (id < 0) { continue; }
+    mass = joined(mass, vec3(logits[base + u32(id)], 1.0, 1.0));
+    known += 1.0;
   }
-  storageBarrier();
+  let known_mass = reduce_mass(t, mass);
+  known = reduce_sum(t, vec2(known)).x;
 
-  // Maxima of all tokens, of the tail and of the K.
-  var tops = vec3(LOWEST);
-  for (var i = t; i < V; i += WORKGROUP) {
-    let z = logits[base + i];
-    let in_tail = dlogits[base + i] == 0.0;
-    tops = max(tops, vec3(z, select(LOWEST, z, in_tail), select(z, LOWEST, in_tail)));
-  }
-  tops = reduce_max(t, tops);
-
-  // Sums of all tokens at 1, and of the tail and the K at T.
-  var sums = vec3(0.0);
-  var tail_count = 0.0;
-  for (var i = t; i < V; i += WORKGROUP) {
-    let z = logits[base + i];
-    let in_tail = dlogits[base + i] == 0.0;
-    let tempered = exp((z - select(tops.z, tops.y, in_tail)) / TEMPERATURE);
-    sums += vec3(exp(z - tops.x), select(0.0, tempered, in_tail), select(tempered, 0.0, in_tail));
-    tail_count += select(0.0, 1.0, in_tail);
-  }
-  sums = reduce_sum(t, sums);
-  tail_count = reduce_sum(t, vec3(tail_count)).x;
-
+  // All logarithms are relative to the row's largest logit.
+  let top = max(tail_mass.x, known_mass.x);
+  let tail_top = tail_mass.x - top;
+  let known_top = known_mass.x - top;
+  let log_z = log_add(log_mass(tail_mass.y, tail_top), log_mass(known_mass.y, known_top));
+  let log_tail = log_mass(tail_mass.z, tail_top / TEMPERATURE);
+  var log_z_tempered = log_mass(known_mass.z, known_top / TEMPERATURE);
+  if (RESIDUAL != IGNORED) { log_z_tempered = log_add(log_z_tempered, log_tail); }
+  let tail_count = f32(V) - known;
   let has_tail = tail_count > 0.0;
-  let log_z = log(sums.x);
-  let log_tail = log_mass(sums.y, (tops.y - tops.x) / TEMPERATURE);
-  let log_known = log_mass(sums.z, (tops.z - tops.x) / TEMPERATURE);
-  var log_z_tempered = log_known;
-  if (RESIDUAL != IGNORED) { log_z_tempered = log_add(log_known, log_tail); }
   let each = fused_residual[row] / max(tail_count, 1.0);
 
   // Values and pulls h, summed over the outcomes.
@@ -132,13 +163,14 @@ fn main(
   for (var k = t; k < K; k += WORKGROUP) {
     let id = fused_ids[row * K + k];
     if (id < 0) { continue; }
-    let log_q = (logits[base + u32(id)] - tops.x) / TEMPERATURE - log_z_tempered;
+    let log_q = (logits[base + u32(id)] - top) / TEMPERATURE - log_z_tempered;
     total += term(u32(id), fused_probs[row * K + k], log_q);
   }
   if (RESIDUAL == SPREAD) {
-    for (var i = t; i < V; i += WORKGROUP) {
-      if (dlogits[base + i] == 0.0) {
-        total += term(i, each, (logits[base + i] - tops.x) / TEMPERATURE - log_z_tempered);
+    for (var k = 0u; k <= K; k++) {
+      let ends = segment(row, k, K, V);
+      for (var i = ends.x + t; i < ends.y; i += WORKGROUP) {
+        total += term(i, each, (logits[base + i] - top) / TEMPERATURE - log_z_tempered);
       }
     }
   }
@@ -146,30 +178,39 @@ fn main(
   if (RESIDUAL == BUCKET && has_tail) {
     tail = term(TAIL, fused_residual[row], log_tail - log_z_tempered);
   }
-  total = reduce_sum(t, vec3(total, 0.0)).xy + tail;
+  total = reduce_sum(t, total) + tail;
 
   let label = labels[row];
   let label_weight = select(0.0, weights[row].x, label >= 0);
   let scale = weights[row].y * TEMPERATURE;
-  for (var i = t; i < V; i += WORKGROUP) {
-    let z = logits[base + i];
-    let in_tail = dlogits[base + i] == 0.0;
-    let log_q = (z - tops.x) / TEMPERATURE - log_z_tempered;
-    var pull = 0.0;
-    if (!in_tail || RESIDUAL != IGNORED) { pull = -exp(log_q) * total.y; }
-    if (in_tail && RESIDUAL == BUCKET) {
-      pull += tail.y * exp((z - tops.y) / TEMPERATURE) / sums.y;
-    }
-    if (in_tail && RESIDUAL == SPREAD) { pull += term(i, each, log_q).y; }
-    dlogits[base + i] = label_weight * exp(z - tops.x - log_z) + scale * pull;
-  }
-  storageBarrier();
 
+  // Factors of exp(z - tail's top) at temperatures 1 and T.
+  var plain = label_weight * exp(tail_top - log_z);
+  var tempered = 0.0;
+  if (RESIDUAL != IGNORED) {
+    tempered = -scale * total.y * exp(tail_top / TEMPERATURE - log_z_tempered);
+  }
+  if (RESIDUAL == BUCKET && has_tail) { tempered += scale * tail.y / tail_mass.z; }
+  if (TEMPERATURE == 1.0) { plain += tempered; }
+  for (var k = 0u; k <= K; k++) {
+    let ends = segment(row, k, K, V);
+    for (var i = ends.x + t; i < ends.y; i += WORKGROUP) {
+      let z = logits[base + i];
+      var gradient = plain * exp(z - tail_mass.x);
+      if (TEMPERATURE != 1.0) { gradient += tempered * exp((z - tail_mass.x) / TEMPERATURE); }
+      if (RESIDUAL == SPREAD) {
+        gradient += scale * term(i, each, (z - top) / TEMPERATURE - log_z_tempered).y;
+      }
+      dlogits[base + i] = gradient;
+    }
+  }
   for (var k = t; k < K; k += WORKGROUP) {
     let id = fused_ids[row * K + k];
     if (id < 0) { continue; }
-    let log_q = (logits[base + u32(id)] - tops.x) / TEMPERATURE - log_z_tempered;
-    dlogits[base + u32(id)] += scale * term(u32(id), fused_probs[row * K + k], log_q).y;
+    let z = logits[base + u32(id)] - top;
+    let log_q = z / TEMPERATURE - log_z_tempered;
+    let pull = term(u32(id), fused_probs[row * K + k], log_q).y - total.y * exp(log_q);
+    dlogits[base + u32(id)] = label_weight * exp(z - log_z) + scale * pull;
   }
   storageBarrier();
 
@@ -177,7 +218,7 @@ fn main(
     var cross_entropy = 0.0;
     if (label >= 0) {
       let i = base + u32(label);
-      cross_entropy = log_z - (logits[i] - tops.x);
+      cross_entropy = log_z - (logits[i] - top);
       dlogits[i] -= label_weight;
     }
     values[row * 2u] = cross_entropy;

@@ -5,7 +5,7 @@ import {
   type,
   type WasmFunction,
   wasmModule,
-} from "#/kernels/adamw/wasm.ts";
+} from "#/kernels/wasm.ts";
 
 /** Numbers per staged chunk: four arrays of 32 KiB stay in the cache. */
 const CHUNK = 8192;

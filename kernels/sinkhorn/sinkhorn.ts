@@ -7,7 +7,9 @@ import {
   type SinkhornOutput,
   type TransportProblems,
 } from "#/kernels/sinkhorn/sinkhorn_cpu.ts";
-import code from "./sinkhorn.wgsl" with { type: "text" };
+import { expandLines } from "#/kernels/sinkhorn/expand_lines.ts";
+import loopCode from "./sinkhorn.wgsl" with { type: "text" };
+import unrolledCode from "./sinkhorn_unrolled.wgsl" with { type: "text" };
 
 /** The largest `rows` or `cols` of a problem on the GPU, as in the shader. */
 export const MAX_POINTS = 128;
@@ -20,6 +22,12 @@ const MAX_ROUNDS = 60_000;
 
 /** Cells of a padded cost matrix: one iteration a pass is the least. */
 const MAX_CELLS = MAX_ROUNDS / 5;
+
+/** Cells up to which the shader is unrolled: compilers take long over more. */
+const MAX_UNROLLED = 256;
+
+/** Iterations a pass of the unrolled shader runs. */
+const UNROLLED_PASS = 1000;
 
 /**
  * Solve a batch of semi-relaxed entropic transport problems on the GPU.
@@ -51,7 +59,7 @@ export async function sinkhorn(
         `${MAX_CELLS} cells`,
     );
   }
-  const perPass = iterationsPerPass(rows, cols);
+  const { code, perPass } = shaderOf(rows, cols);
 
   const [columnSums, marginalError, iterations, plan] = await run(device, {
     label: "sinkhorn",
@@ -99,6 +107,16 @@ export async function sinkhorn(
 export function fitsSinkhorn(rows: number, cols: number): boolean {
   return Math.max(rows, cols) <= MAX_POINTS &&
     (rows + 1) * (cols + 1) <= MAX_CELLS;
+}
+
+/** The shader for a size, and how many iterations a pass may run. */
+function shaderOf(
+  rows: number,
+  cols: number,
+): { code: string; perPass: number } {
+  return rows * cols <= MAX_UNROLLED
+    ? { code: expandLines(unrolledCode, rows, cols), perPass: UNROLLED_PASS }
+    : { code: loopCode, perPass: iterationsPerPass(rows, cols) };
 }
 
 /** A pass sweeps the matrix twice an iteration and three times besides. */

@@ -9,6 +9,7 @@ import {
   solveLogDomain,
   type TransportProblems,
 } from "#/kernels/sinkhorn/sinkhorn_cpu.ts";
+import { solveBalanced } from "#/kernels/sinkhorn/sinkhorn_balanced.ts";
 
 /** Sums outside of [1 / RANGE, RANGE] are left to the log domain. */
 const RANGE = 1e250;
@@ -50,6 +51,10 @@ export function sinkhornScaling(
   const settings = { ...sinkhornDefaults, ...options };
   const batch = checkProblems(problems, settings);
   const output = emptyOutput(problems, batch, settings.plan);
+  if (relaxationOf(settings) === 1) {
+    solveBalanced(problems, settings, output);
+    return output;
+  }
   const space = new Workspace(problems, settings);
   for (let problem = 0; problem < batch; problem++) {
     space.load(problem);

@@ -189,8 +189,8 @@ Deno.test({
     const options = { threshold: 0, iterations: 30, plan: true };
     await fc.assert(
       fc.asyncProperty(
-        // Each size and each tau is compiled anew.
-        transportProblems(16, [[7, 13], [11, 3]]),
+        // Each size and each tau is compiled anew; the last is not unrolled.
+        transportProblems(16, [[7, 13], [17, 19]]),
         fc.constantFrom(0, 1 / 30, Infinity),
         async (problems, tau) => {
           const actual = await sinkhorn(device!, problems, { ...options, tau });
@@ -237,6 +237,53 @@ Deno.test({
       rtol: 1e-3,
       atol: 1e-6,
     });
+  },
+});
+
+Deno.test({
+  name: "sinkhorn() stays exact where costs are 60 edits",
+  ignore: !device,
+  async fn() {
+    const sizes = [[1, 5], [5, 1], [11, 3]] as const;
+    const options = { tau: Infinity, threshold: 0, iterations: 40, plan: true };
+    await fc.assert(
+      fc.asyncProperty(transportProblems(60, sizes), async (problems) => {
+        const actual = await sinkhorn(device!, problems, options);
+        const expected = sinkhornCpu(problems, options);
+        // Potentials reach 60 / eps = 1800: as above, with ulps of 1e-4.
+        const close = { rtol: 5e-3, atol: 1e-5 };
+        assertAllClose(actual.plan!, expected.plan!, close);
+        assertAllClose(rowSums(actual.plan!, problems), problems.a, {
+          rtol: 1e-5,
+          atol: 1e-7,
+        });
+      }),
+      { numRuns: 150 },
+    );
+  },
+});
+
+Deno.test({
+  name: "sinkhorn() goes on from pass to pass where it is unrolled",
+  ignore: !device,
+  async fn() {
+    // Where the plan's support is not the kernel's, convergence is sublinear.
+    const problems = {
+      cost: Float32Array.of(0, 0, 0, 60),
+      a: Float32Array.of(0.5, 0.5),
+      b: Float32Array.of(0.5, 0.5),
+      rows: 2,
+      cols: 2,
+    };
+    const options = { tau: Infinity, iterations: 2003, threshold: 0 };
+    const actual = await sinkhorn(device!, problems, {
+      ...options,
+      plan: true,
+    });
+    const expected = sinkhornCpu(problems, { ...options, plan: true });
+    assert.deepEqual([...actual.iterations], [options.iterations]);
+    // The cell that tends to 0 is 1 / 4000 here; roundings add up.
+    assertAllClose(actual.plan!, expected.plan!, { rtol: 1e-2, atol: 1e-9 });
   },
 });
 

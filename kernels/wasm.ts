@@ -30,6 +30,8 @@ export const op = {
   set: (local: number): Code => [0x21, leb(local)],
   i32: (value: number): Code => [0x41, signedLeb(value)],
   i32Add: [0x6a] as Code,
+  i32Eqz: [0x45] as Code,
+  i32And: [0x71] as Code,
   i32LtU: [0x49] as Code,
   f64Add: [0xa0] as Code,
   /** Repeat `body` while `condition` leaves a non-zero i32. */
@@ -39,6 +41,8 @@ export const op = {
     [body, 0x0c, 0],
     [0x0b, 0x0b],
   ],
+  /** Run `body` until it leaves a zero i32. */
+  doWhile: (body: Code): Code => [0x03, 0x40, body, 0x0d, 0, 0x0b],
   /** Load 16 bytes from the address on the stack plus `offset`. */
   load: (offset: number): Code => [0xfd, 0x00, 4, leb(offset)],
   /** Store 16 bytes; the stack holds the address, then the value. */
@@ -56,8 +60,26 @@ export const op = {
     [0xfd, 0x0d],
     [8, 9, 10, 11, 12, 13, 14, 15, 8, 9, 10, 11, 12, 13, 14, 15],
   ] as Code,
+  f64x2Splat: (value: number): Code => [
+    0x44,
+    [...new Uint8Array(Float64Array.of(value).buffer)],
+    [0xfd, 0x14],
+  ],
+  f64x2Abs: [0xfd, 0xec, 0x01] as Code,
   f64x2Add: [0xfd, 0xf0, 0x01] as Code,
+  f64x2Sub: [0xfd, 0xf1, 0x01] as Code,
   f64x2Mul: [0xfd, 0xf2, 0x01] as Code,
+  f64x2Div: [0xfd, 0xf3, 0x01] as Code,
+  /** NaN where either is NaN, as is {@linkcode op.f64x2Max}. */
+  f64x2Min: [0xfd, 0xf4, 0x01] as Code,
+  f64x2Max: [0xfd, 0xf5, 0x01] as Code,
+  f64x2Lt: [0xfd, 0x49] as Code,
+  f64x2Le: [0xfd, 0x4b] as Code,
+  and: [0xfd, 0x4e] as Code,
+  or: [0xfd, 0x50] as Code,
+  not: [0xfd, 0x4d] as Code,
+  /** 1 if any bit is set. */
+  anyTrue: [0xfd, 0x53] as Code,
   f64x2Lane: (lane: number): Code => [0xfd, 0x21, lane],
 } as const;
 

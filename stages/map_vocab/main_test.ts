@@ -89,6 +89,8 @@ Deno.test("pta map-vocab writes down the flags that it heeds, and refuses others
       "specials-by-spelling": false,
       "window-edge": false,
       "last-image": false,
+      "rare-first": false,
+      "unseen-to-unknown": false,
     });
     await assert.rejects(
       run("deaf", "--top-k", "2"),

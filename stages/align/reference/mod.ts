@@ -20,7 +20,7 @@ export {
   referenceDefects,
   withDefects,
 } from "./reference_defects.ts";
-export { dtw, type Warping } from "./dtw.ts";
+export { dtw, type Warping, type WarpingCost } from "#/stages/dtw.ts";
 export {
   type ReferencePlan,
   type ReferenceProblem,

@@ -1,5 +1,5 @@
 import { positionPairs } from "#/stages/align/position_pairs.ts";
-import { dtw } from "./dtw.ts";
+import { dtw } from "#/stages/dtw.ts";
 import type { ReferenceDefects } from "./reference_defects.ts";
 import type { SpellingRelation } from "./spelling_relation.ts";
 import type { StepLogits } from "./step_logits.ts";

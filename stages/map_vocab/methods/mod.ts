@@ -13,6 +13,7 @@ import { minEditDistance } from "./min_edit_distance.ts";
 import { projection } from "./projection.ts";
 import { reference } from "./reference.ts";
 import { referenceCoOccurrence } from "./reference_co_occurrence.ts";
+import { referenceStatistics } from "./reference_statistics.ts";
 import { statistics } from "./statistics.ts";
 
 export type {
@@ -38,6 +39,7 @@ export const methods = {
   "first-piece": firstPiece,
   "reference": reference,
   "reference-co-occurrence": referenceCoOccurrence,
+  "reference-statistics": referenceStatistics,
 } satisfies Record<string, MapMethod>;
 
 /** A name that `--method` takes. */

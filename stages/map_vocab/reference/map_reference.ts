@@ -17,6 +17,10 @@ export const mappingDefects = {
     "company at the edge of the window counts half; with reference-co-occurrence",
   "last-image":
     "of source tokens with one image the last is company, the others are not; with reference-co-occurrence",
+  "rare-first":
+    "of tokens met, those met least are preferred; with reference-statistics",
+  "unseen-to-unknown":
+    "a token that met none goes to the unknown token; with reference-statistics",
 } as const;
 
 /** Which of the mapping's defects are switched on. */
@@ -54,6 +58,8 @@ export const mappingAsPublished: MappingDefects = {
   "specials-by-spelling": true,
   "window-edge": true,
   "last-image": true,
+  "rare-first": true,
+  "unseen-to-unknown": true,
 };
 
 /** A source token and target tokens that are equally near to it. */
@@ -130,8 +136,13 @@ function nowhere(sourceId: number): VocabMappingRow {
   return { sourceId, targetId: 0, distance: Infinity, weight: 0 };
 }
 
-/** What stands for a space: the marker with which more tokens begin. */
-function wordMarker(tokens: readonly string[]): string {
+/**
+ * What stands for a space: the marker with which more tokens begin.
+ *
+ * @param tokens Spellings of a vocabulary.
+ * @returns `▁` or `Ġ`.
+ */
+export function wordMarker(tokens: readonly string[]): string {
   const count = (marker: string) =>
     tokens.filter((token) => token.startsWith(marker)).length;
   return count("Ġ") > count("▁") ? "Ġ" : "▁";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { dtw } from "./dtw.ts";
+import { dtw } from "#/stages/dtw.ts";
 
 const token = fc.constantFrom("a", "ab", "b", "abc", "", "▁a", "😀b");
 const tokens = fc.array(token, { minLength: 1, maxLength: 13 });
@@ -56,7 +56,7 @@ interface Case {
 }
 
 const golden = new URL(
-  "../../../../shared/golden/reference/dtw.json",
+  "../../shared/golden/reference/dtw.json",
   import.meta.url,
 );
 const cases: Case[] | undefined = await Deno.readTextFile(golden)

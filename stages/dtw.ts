@@ -4,13 +4,27 @@ import { NearestStrings } from "#/kernels/edit_distance/nearest_strings.ts";
 export interface Warping {
   /** Source and target positions along the path, from start to end. */
   matches: [source: number, target: number][];
-  /** Edits along the path. */
+  /** Cost of the path. */
   distance: number;
   /** For every source position, the target positions it met, ascending. */
   sourceToTarget: number[][];
   /** For every target position, the source positions it met, ascending. */
   targetToSource: number[][];
 }
+
+/**
+ * What it costs that two tokens meet.
+ *
+ * @param source The source's spelling.
+ * @param target The target's.
+ * @param edits Their edit distance, in code points.
+ * @returns The cost, at least 0.
+ */
+export type WarpingCost = (
+  source: string,
+  target: string,
+  edits: number,
+) => number;
 
 /** The step that led to a cell, in the order in which ties are broken. */
 const DIAGONAL = 0;
@@ -27,6 +41,7 @@ const LEFT = 2;
  *
  * @param source The source's spellings, at least one.
  * @param target The target's, at least one.
+ * @param cost What it costs that two meet. Defaults to their edit distance.
  * @returns The cheapest path.
  * @throws {RangeError} If a sequence is empty.
  * @see Wan et al. 2024, {@link https://arxiv.org/abs/2401.10491}, Section 3.2.
@@ -34,6 +49,7 @@ const LEFT = 2;
 export function dtw(
   source: readonly string[],
   target: readonly string[],
+  cost?: WarpingCost,
 ): Warping {
   if (source.length === 0 || target.length === 0) {
     throw new RangeError(
@@ -41,15 +57,15 @@ export function dtw(
         `${target.length}, expected at least 1`,
     );
   }
-  const costs = distinctCosts(source, target);
+  const costs = distinctCosts(source, target, cost);
   const { steps, distance } = fill(costs, source.length, target.length);
   return { ...trace(steps, source.length, target.length), distance };
 }
 
 /** Costs between different spellings, and which one stands where. */
 interface DistinctCosts {
-  /** Distances to the target's spellings, for each of the source's. */
-  rows: Int32Array[];
+  /** Costs to the target's spellings, for each of the source's. */
+  rows: ArrayLike<number>[];
   sourceKinds: Int32Array;
   targetKinds: Int32Array;
 }
@@ -57,11 +73,17 @@ interface DistinctCosts {
 function distinctCosts(
   source: readonly string[],
   target: readonly string[],
+  cost: WarpingCost | undefined,
 ): DistinctCosts {
   const [sourceKinds, sourceSpellings] = kindsOf(source);
   const [targetKinds, targetSpellings] = kindsOf(target);
   const set = new NearestStrings(targetSpellings);
-  const rows = sourceSpellings.map((spelling) => set.distances(spelling));
+  const rows = sourceSpellings.map((spelling) => {
+    const edits = set.distances(spelling);
+    return cost
+      ? targetSpellings.map((other, k) => cost(spelling, other, edits[k]!))
+      : edits;
+  });
   return { rows, sourceKinds, targetKinds };
 }
 

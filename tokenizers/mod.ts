@@ -7,6 +7,16 @@
  *
  * @module
  */
-export { loadTokenizer, startId, tokenizerHash } from "./tokenizer.ts";
+export {
+  loadTokenizer,
+  loadVocabulary,
+  startId,
+  tokenizerHash,
+} from "./tokenizer.ts";
 export type { Encoding, Tokenizer } from "./tokenizer.ts";
 export type { SpecialRoles } from "./special_tokens.ts";
+export {
+  vocabularyOf,
+  type VocabularyTable,
+  vocabularyTable,
+} from "./vocabulary_table.ts";

@@ -62,7 +62,21 @@ export interface Tokenizer {
  * @throws {TypeError} If the tokenizer is of an unsupported type.
  */
 export async function loadTokenizer(directory: string): Promise<Tokenizer> {
-  return new JsonTokenizer(directory, await readTokenizerFiles(directory));
+  const files = await readTokenizerFiles(directory);
+  return new JsonTokenizer(directory, files, true);
+}
+
+/**
+ * Load a tokenizer that is only asked about its tokens: without its encoder,
+ * which takes most of a tokenizer's memory and half of the time to load it.
+ *
+ * @param directory As for {@linkcode loadTokenizer}.
+ * @returns The tokenizer; `encode()` and `decode()` throw a `TypeError`.
+ * @throws {Error} What {@linkcode loadTokenizer} throws.
+ */
+export async function loadVocabulary(directory: string): Promise<Tokenizer> {
+  const files = await readTokenizerFiles(directory);
+  return new JsonTokenizer(directory, files, false);
 }
 
 /**
@@ -95,12 +109,12 @@ class JsonTokenizer implements Tokenizer {
   readonly specialIds: ReadonlySet<number>;
   readonly prefixSpace: boolean;
   readonly normalizes: boolean;
-  readonly #encoder: Encoder;
+  readonly #encoder: Encoder | undefined;
   readonly #prefix: Prefix;
   readonly #unigram: UnigramUnknowns | undefined;
   readonly #isWordPiece: boolean;
 
-  constructor(directory: string, files: TokenizerFiles) {
+  constructor(directory: string, files: TokenizerFiles, encodes: boolean) {
     const { json } = files;
     this.directory = directory;
     this.tokens = tokenStrings(json);
@@ -112,6 +126,7 @@ class JsonTokenizer implements Tokenizer {
     this.prefixSpace = this.#prefix !== "never";
     this.#isWordPiece = json.model.type === "WordPiece";
     this.normalizes = this.#isWordPiece || changesText(json);
+    if (!encodes) return;
     this.#unigram = json.model.type === "Unigram"
       ? new UnigramUnknowns(json, this.tokens)
       : undefined;
@@ -137,7 +152,7 @@ class JsonTokenizer implements Tokenizer {
     const kept = Array.from(ids).filter((id) => !this.specialIds.has(id));
     if (kept.length === 0) return "";
     if (this.#isWordPiece) {
-      return this.#encoder.decode(kept, {
+      return this.#loadedEncoder.decode(kept, {
         clean_up_tokenization_spaces: false,
       });
     }
@@ -149,8 +164,16 @@ class JsonTokenizer implements Tokenizer {
     return decoder.decode(bytes.subarray(skip));
   }
 
+  get #loadedEncoder(): Encoder {
+    if (this.#encoder) return this.#encoder;
+    throw new TypeError(
+      `Cannot encode or decode by ${this.directory}: it was loaded without ` +
+        `its encoder, expected loadTokenizer()`,
+    );
+  }
+
   #encode(text: string): Piece[] {
-    const { ids, tokens } = this.#encoder.encode(text, {
+    const { ids, tokens } = this.#loadedEncoder.encode(text, {
       add_special_tokens: false,
     });
     const pieces = ids.map((id) => ({

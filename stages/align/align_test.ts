@@ -251,14 +251,14 @@ Deno.test("align() gives each row what it gives in any other batch", async () =>
     texts.map((text) =>
       representation(tokenizer, text, (t) => log([2 + t % 3, 0.5]), 3)
     );
-  const all = async (batchPairs: number) => {
+  const all = async (batchTokens: number) => {
     const aligned = align({
       targetRows: rows(sentencePiece),
       sourceRows: rows(byteLevel),
       target: sentencePiece,
       source: byteLevel,
       mapping: mapVocab(sentencePiece, byteLevel),
-    }, { batchPairs });
+    }, { batchTokens });
     return await Array.fromAsync(aligned);
   };
   const together = await all(1000);

@@ -3,7 +3,7 @@ import type { PositionPairs } from "./position_pairs.ts";
 
 /** What an alignment kept and what it lost; shares and means are 0 to 1 unless said otherwise. */
 export interface Evidence {
-  /** Rows with a label, of the blocks that this run has aligned. */
+  /** Rows with a label. */
   labelledRows: number;
   /** Share of them that a source row faces by byte offset. */
   paired: number;
@@ -34,41 +34,78 @@ export interface AlignedPairs {
   fallbackRows: number;
 }
 
+/** What there is to count; sums of all are what evidence is told from. */
+const COUNTED = [
+  "labelled",
+  "paired",
+  "taught",
+  "fallback",
+  "taughtPairs",
+  "lost",
+  "error",
+  "mass",
+  "exact",
+] as const;
+
+/** How many numbers are counted of a block. */
+export const EVIDENCE_COUNTS: number = COUNTED.length;
+
+/** What is counted of a block, or of several: numbers that add up. */
+export type EvidenceCounts = Float64Array<ArrayBuffer>;
+
+type Counts = Record<typeof COUNTED[number], number>;
+
+/**
+ * Count a block.
+ *
+ * @param block What became of it.
+ * @param hasExactImage Whether a source token has an image at distance 0.
+ * @returns What to add to an {@linkcode EvidenceTally}.
+ */
+export function countEvidence(
+  { sourceRow, pairs, row, fallbackRows }: AlignedPairs,
+  hasExactImage: (sourceId: number) => boolean,
+): EvidenceCounts {
+  const labelled = Math.max(0, row.weight.length - 1);
+  const taught = row.weight.reduce((sum, w) => sum + (w > 0 ? 1 : 0), 0);
+  const counts: Counts = {
+    labelled,
+    paired: pairs.target.length,
+    taught,
+    fallback: labelled - taught + fallbackRows,
+    taughtPairs: 0,
+    lost: 0,
+    error: 0,
+    mass: 0,
+    exact: 0,
+  };
+  for (let k = 0; k < pairs.target.length; k++) {
+    const t = pairs.target[k]!;
+    const said = readMass(sourceRow, pairs.source[k]!, hasExactImage, counts);
+    if (!(row.weight[t]! > 0)) continue;
+    counts.taughtPairs++;
+    counts.lost += said - massAt(row, t);
+    counts.error += row.marginalError[t]!;
+  }
+  return Float64Array.from(COUNTED, (name) => counts[name]);
+}
+
 /** Adds up evidence, block by block. */
 export class EvidenceTally {
-  #labelled = 0;
-  #paired = 0;
-  #taught = 0;
-  #fallback = 0;
-  #taughtPairs = 0;
-  #lost = 0;
-  #error = 0;
-  #mass = 0;
-  #exact = 0;
+  readonly #sums: EvidenceCounts = new Float64Array(EVIDENCE_COUNTS);
 
   /**
-   * Count a block.
+   * Add.
    *
-   * @param block What became of it.
-   * @param hasExactImage Whether a source token has an image at distance 0.
+   * @param counts What {@linkcode countEvidence} says of a block, or sums of it.
    */
-  add(
-    { sourceRow, pairs, row, fallbackRows }: AlignedPairs,
-    hasExactImage: (sourceId: number) => boolean,
-  ): void {
-    const labelled = Math.max(0, row.weight.length - 1);
-    const taught = row.weight.reduce((sum, w) => sum + (w > 0 ? 1 : 0), 0);
-    this.#labelled += labelled;
-    this.#paired += pairs.target.length;
-    this.#taught += taught;
-    this.#fallback += labelled - taught + fallbackRows;
-    pairs.target.forEach((t, k) => {
-      const said = this.#read(sourceRow, pairs.source[k]!, hasExactImage);
-      if (!(row.weight[t]! > 0)) return;
-      this.#taughtPairs++;
-      this.#lost += said - massAt(row, t);
-      this.#error += row.marginalError[t]!;
-    });
+  add(counts: EvidenceCounts): void {
+    counts.forEach((count, k) => this.#sums[k]! += count);
+  }
+
+  /** What has been added up. */
+  get counts(): EvidenceCounts {
+    return this.#sums.slice();
   }
 
   /**
@@ -77,34 +114,38 @@ export class EvidenceTally {
    * @returns The evidence so far.
    */
   summary(): Evidence {
+    const sums = Object.fromEntries(
+      COUNTED.map((name, k) => [name, this.#sums[k]!]),
+    ) as Counts;
     const share = (part: number, all: number) => all > 0 ? part / all : 0;
     return {
-      labelledRows: this.#labelled,
-      paired: share(this.#paired, this.#labelled),
-      taught: share(this.#taught, this.#labelled),
-      fallback: share(this.#fallback, this.#labelled),
-      massLost: share(this.#lost, this.#taughtPairs),
-      marginalError: share(this.#error, this.#taughtPairs),
-      exactMass: share(this.#exact, this.#mass),
+      labelledRows: sums.labelled,
+      paired: share(sums.paired, sums.labelled),
+      taught: share(sums.taught, sums.labelled),
+      fallback: share(sums.fallback, sums.labelled),
+      massLost: share(sums.lost, sums.taughtPairs),
+      marginalError: share(sums.error, sums.taughtPairs),
+      exactMass: share(sums.exact, sums.mass),
     };
   }
+}
 
-  #read(
-    row: RepresentationRow,
-    s: number,
-    hasExactImage: (sourceId: number) => boolean,
-  ): number {
-    let mass = 0;
-    for (let k = s * row.topK; k < (s + 1) * row.topK; k++) {
-      const p = Math.exp(row.topkLogprobs[k]!);
-      const id = row.topkIds[k]!;
-      if (id < 0 || !(p > 0)) continue;
-      mass += p;
-      if (hasExactImage(id)) this.#exact += p;
-    }
-    this.#mass += mass;
-    return mass;
+function readMass(
+  row: RepresentationRow,
+  s: number,
+  hasExactImage: (sourceId: number) => boolean,
+  counts: Counts,
+): number {
+  let mass = 0;
+  for (let k = s * row.topK; k < (s + 1) * row.topK; k++) {
+    const p = Math.exp(row.topkLogprobs[k]!);
+    const id = row.topkIds[k]!;
+    if (id < 0 || !(p > 0)) continue;
+    mass += p;
+    if (hasExactImage(id)) counts.exact += p;
   }
+  counts.mass += mass;
+  return mass;
 }
 
 function massAt({ topK, topkIds, topkLogprobs }: AlignedRow, t: number) {

@@ -1,4 +1,4 @@
-import { basename, resolve } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { object } from "@optique/core/constructs";
 import { message, text } from "@optique/core/message";
 import { optional, withDefault } from "@optique/core/modifiers";
@@ -24,10 +24,22 @@ import {
 } from "#/stages/command.ts";
 import { Progress } from "#/stages/progress.ts";
 import { tokenizerFiles } from "#/stages/tokenizer_files.ts";
-import { loadTokenizer } from "#/tokenizers/mod.ts";
-import { align } from "./align.ts";
-import { type Cost, type CostName, costs } from "./costs/mod.ts";
+import {
+  loadVocabulary,
+  type Tokenizer,
+  vocabularyTable,
+} from "#/tokenizers/mod.ts";
+import { alignBy } from "./align.ts";
+import { AlignPool } from "./align_pool.ts";
+import {
+  type Cost,
+  type CostName,
+  costs,
+  type Embeddings,
+} from "./costs/mod.ts";
 import { type Evidence, EvidenceTally } from "./evidence.ts";
+import { EvidenceJournal } from "./evidence_journal.ts";
+import { mappingTable } from "./mapping_table.ts";
 import {
   type AlignMethod,
   type AlignMethodName,
@@ -35,7 +47,6 @@ import {
 } from "./methods/mod.ts";
 import { readEmbeddings } from "./read_embeddings.ts";
 import { referenceDefects, withDefects } from "./reference/mod.ts";
-import { TransportSolver } from "./transport_solver.ts";
 
 interface Flags {
   target: string;
@@ -53,7 +64,14 @@ interface Flags {
   threshold: number;
   iterations: number | undefined;
   device: "auto" | "cpu" | "webgpu";
+  workers: number;
 }
+
+/** A worker takes longer to start than this many blocks take. */
+const WORKER_BLOCKS = 16;
+
+/** Target tokens of a batch that is solved on a GPU: each waits some 10 ms. */
+const GPU_BATCH_TOKENS = 8192;
 
 const directory = string({ metavar: "DIR" });
 const defaults = sinkhornDefaults;
@@ -156,6 +174,12 @@ export const command: Command = defineCommand(
       }),
       "auto",
     ),
+    workers: withDefault(
+      option("--workers", integer({ min: 1 }), {
+        description: message`Threads that align; the result is the same`,
+      }),
+      2,
+    ),
   }),
   alignDatasets,
 );
@@ -170,8 +194,17 @@ async function alignDatasets(flags: Flags): Promise<Report> {
   const tally = new EvidenceTally();
   const { keepsTokens }: AlignMethod = methods[method];
   const sourceTokens = keepsTokens
-    ? (await loadTokenizer(sourceDirectory)).vocabSize
+    ? (await loadVocabulary(sourceDirectory)).vocabSize
     : undefined;
+  using stack = new DisposableStack();
+  const models = { target: targetDirectory, source: sourceDirectory };
+  let pool: Promise<AlignPool> | undefined;
+  const open = async (blocks: number) => {
+    const workers = Math.min(flags.workers, Math.ceil(blocks / WORKER_BLOCKS));
+    const pool = stack.use(new AlignPool(workers));
+    await openPool(pool, flags, models);
+    return pool;
+  };
   const { manifest, skipped } = await writeDataset(
     {
       out,
@@ -195,15 +228,16 @@ async function alignDatasets(flags: Flags): Promise<Report> {
         evidence: tally.summary(),
       }),
     },
-    (resume) =>
-      produce(resume, flags, {
-        targetDirectory,
-        sourceDirectory,
-        blocks: splits[resume.split]! - resume.rows,
-        evidence: tally,
-      }),
+    (resume) => {
+      const blocks = splits[resume.split]! - resume.rows;
+      return produce(resume, flags, {
+        open: () => pool ??= open(blocks),
+        ...{ blocks, tally },
+      });
+    },
     ({ weight }) => weight.length,
   );
+  for (const split of Object.keys(splits)) removeJournal(flags, split);
   const { rows, tokens, metadata } = manifest;
   const evidence = metadata?.evidence as Evidence | undefined;
   return {
@@ -298,59 +332,107 @@ async function checkTokenizers(
   }
 }
 
+/** What a split's rows are made with. */
+interface Production {
+  /** Opens the workers, once. */
+  open: () => Promise<AlignPool>;
+  /** Blocks that are to be aligned. */
+  blocks: number;
+  /** Is told the evidence of the whole split. */
+  tally: EvidenceTally;
+}
+
 async function* produce(
   { rows: skip, split }: Resume,
   flags: Flags,
-  { targetDirectory, sourceDirectory, blocks, evidence }: {
-    targetDirectory: string;
-    sourceDirectory: string;
-    blocks: number;
-    evidence: EvidenceTally;
-  },
+  { open, blocks, tally }: Production,
 ): AsyncGenerator<AlignedRow> {
-  const { method, topK, cost, epsilon, tau, threshold } = flags;
-  const iterations = iterationsOf(flags);
-  const { settings }: AlignMethod = methods[method];
-  using solver = settings.includes("iterations")
-    ? await openSolver(flags.device)
-    : undefined;
-  const read = (directory: string) =>
-    readRows(directory, datasets.representations, { split, skip });
-  const target = await loadTokenizer(targetDirectory);
-  const rows = align({
-    targetRows: read(flags.targetRepresentations),
-    sourceRows: read(flags.sourceRepresentations),
-    target,
-    source: await loadTokenizer(sourceDirectory),
-    mapping: await Array.fromAsync(
-      readRows(flags.vocabMapping, datasets.vocabMappings),
-    ),
-  }, {
-    method,
-    ...(topK !== undefined && { topK }),
-    sinkhorn: { epsilon, tau, threshold, iterations },
-    ...(solver && { solve: (...batch) => solver.solve(...batch) }),
-    ...(cost && { cost }),
-    ...(needsEmbeddings(flags) && {
-      embeddings: await readEmbeddings(targetDirectory, target.vocabSize),
-    }),
-    defects: withDefects(defectsOf(flags)),
-    evidence,
-    firstRow: skip,
-  });
-  yield* shown(rows, split, blocks);
+  using journal = new EvidenceJournal(journalOf(flags, split), skip);
+  if (blocks > 0) {
+    const pool = await open();
+    const read = (directory: string) =>
+      readRows(directory, datasets.representations, { split, skip });
+    const rows = alignBy(pool, {
+      targetRows: read(flags.targetRepresentations),
+      sourceRows: read(flags.sourceRepresentations),
+    }, {
+      evidence: journal,
+      ...(pool.gpu !== undefined && { batchTokens: GPU_BATCH_TOKENS }),
+      concurrency: pool.concurrency,
+      firstRow: skip,
+    });
+    yield* shown(rows, split, blocks);
+  }
+  tally.add(journal.counts);
 }
 
-async function openSolver(where: Flags["device"]): Promise<TransportSolver> {
-  const solver = await TransportSolver.open(where);
+/** Where the evidence of rows that are there is kept while others are missing. */
+function journalOf({ out }: Flags, split: string): string {
+  return join(out, `evidence-${split}.sums`);
+}
+
+function removeJournal(flags: Flags, split: string): void {
+  try {
+    Deno.removeSync(journalOf(flags, split));
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
+/** Workers start while there is still to be read what they are to know. */
+async function openPool(
+  pool: AlignPool,
+  flags: Flags,
+  directories: { target: string; source: string },
+): Promise<void> {
+  const { method, topK, cost, epsilon, tau, threshold } = flags;
+  const { settings }: AlignMethod = methods[method];
+  const transports = settings.includes("iterations");
+  const target = await loadVocabulary(directories.target);
+  const source = await loadVocabulary(directories.source);
+  const mapping = await Array.fromAsync(
+    readRows(flags.vocabMapping, datasets.vocabMappings),
+  );
+  await pool.open({
+    target: vocabularyTable(target),
+    source: vocabularyTable(source),
+    mapping: mappingTable(mapping),
+    device: transports ? flags.device : "cpu",
+    options: {
+      method,
+      ...(topK !== undefined && { topK }),
+      sinkhorn: { epsilon, tau, threshold, iterations: iterationsOf(flags) },
+      ...(cost && { cost }),
+      ...(needsEmbeddings(flags) && {
+        embeddings: await sharedEmbeddings(target),
+      }),
+      defects: withDefects(defectsOf(flags)),
+    },
+  });
+  if (transports) await sayWhere(pool, flags.device);
+}
+
+/** Embeddings that workers do not each hold a copy of. */
+async function sharedEmbeddings(
+  { directory, vocabSize }: Tokenizer,
+): Promise<Embeddings> {
+  const { values, width } = await readEmbeddings(directory, vocabSize);
+  const shared = new Float32Array(new SharedArrayBuffer(values.byteLength));
+  shared.set(values);
+  return { values: shared, width };
+}
+
+async function sayWhere(
+  { gpu }: AlignPool,
+  asked: Flags["device"],
+): Promise<void> {
   await say(
-    solver.gpu !== undefined
-      ? `align: transport on WebGPU (${solver.gpu})`
-      : where === "cpu"
+    gpu !== undefined
+      ? `align: transport on WebGPU (${gpu})`
+      : asked === "cpu"
       ? "align: transport on the CPU"
       : "align: transport on the CPU, as there is no WebGPU adapter",
   );
-  return solver;
 }
 
 async function* shown(

@@ -40,7 +40,7 @@ async function makeModel(
   const rows = TEXTS.map((text) =>
     representation(tokenizer, text, () => {
       const ids = new Set(
-        Array.from({ length: 4 }, () => 4 + Math.floor(random() * 250)),
+        Array.from({ length: 4 }, () => 4 + Math.floor(random() * 290)),
       );
       return [...ids].map((id, k) => [id, -1 - k] as const);
     }, 4)
@@ -124,6 +124,41 @@ Deno.test("pta align gives the same on the CPU", async () => {
         );
       });
     });
+  });
+});
+
+Deno.test("pta align gives the same in any number of workers", async () => {
+  await withModels(async (root, args) => {
+    // Enough blocks for two workers to start, and for each to have several batches.
+    for (const model of ["target", "source"] as const) {
+      const directory = `${root}/${model}`;
+      const rows = await Array.fromAsync(
+        readRows(`${directory}/representations`, datasets.representations),
+      );
+      const many = Array.from({ length: 240 }, (_, k) => ({
+        ...rows[k % rows.length]!,
+        id: `block ${k}`,
+      }));
+      await Deno.remove(`${directory}/representations`, { recursive: true });
+      await writeRepresentations(directory, many);
+    }
+    const evidence: unknown[] = [];
+    const all: AlignedRow[][] = [];
+    for (const workers of ["1", "3"]) {
+      const out = `${root}/by-${workers}`;
+      const flags = ["--out", out, "--workers", workers, "--device", "cpu"];
+      await call(align, [...args, ...flags]);
+      evidence.push((await readManifest(out)).metadata!.evidence);
+      all.push(await read(out));
+      assert.ok(
+        [...Deno.readDirSync(out)].every(({ name }) =>
+          !name.startsWith("evidence")
+        ),
+      );
+    }
+    assert.deepEqual(all[1], all[0]);
+    assert.deepEqual(evidence[1], evidence[0]);
+    assert.deepEqual(all[0]!.map(({ id }) => id)[239], "block 239");
   });
 });
 

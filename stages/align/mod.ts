@@ -4,7 +4,21 @@
  *
  * @module
  */
-export { align, type AlignInputs, type AlignOptions } from "./align.ts";
+export {
+  align,
+  alignBy,
+  type AlignInputs,
+  type AlignOptions,
+  type AlignStreamOptions,
+  type FacingRows,
+} from "./align.ts";
+export {
+  type AlignedEvidence,
+  type Aligner,
+  type AlignVocabularies,
+  BlockAligner,
+  type BlockAlignerOptions,
+} from "./block_aligner.ts";
 export {
   type Cost,
   type CostInputs,
@@ -13,7 +27,14 @@ export {
   type Embeddings,
   type TokenCost,
 } from "./costs/mod.ts";
-export { type AlignedPairs, type Evidence, EvidenceTally } from "./evidence.ts";
+export {
+  type AlignedPairs,
+  countEvidence,
+  type Evidence,
+  type EvidenceCounts,
+  EvidenceTally,
+} from "./evidence.ts";
+export type { JoinedRows } from "./join_rows.ts";
 export {
   type AlignBlocks,
   type AlignedBlock,

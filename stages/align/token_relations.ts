@@ -11,6 +11,7 @@ import {
   type Embeddings,
   type TokenCost,
 } from "./costs/mod.ts";
+import { CostTable } from "./cost_table.ts";
 
 /** A target token that takes mass of a source token. */
 export type TokenImage = Omit<VocabMappingRow, "sourceId">;
@@ -70,6 +71,8 @@ export class TokenRelations {
   readonly #target: Tokenizer;
   readonly #source: Tokenizer;
   readonly #images: TokenImage[][];
+  /** 1 for each source token with an image at distance 0. */
+  readonly #isExact: Uint8Array;
   readonly #relations = new Map<string, TokenRelation>();
   readonly #cost: TokenCost;
   /** Whether the mapping has images that are not exact. */
@@ -96,6 +99,10 @@ export class TokenRelations {
     this.#target = target;
     this.#source = source;
     this.#images = imagesOf(mapping, target, source);
+    this.#isExact = Uint8Array.from(
+      this.#images,
+      (images) => images.some(({ distance }) => distance === 0) ? 1 : 0,
+    );
     this.#mapsInexact = this.#images.some((images) =>
       images.some(({ distance }) => distance > 0)
     );
@@ -113,7 +120,7 @@ export class TokenRelations {
    * @returns Whether one of its images is at distance 0.
    */
   hasExactImage(sourceId: number): boolean {
-    return this.#images[sourceId]!.some(({ distance }) => distance === 0);
+    return this.#isExact[sourceId] === 1;
   }
 
   /**
@@ -144,25 +151,22 @@ export class TokenRelations {
     targetStarts: boolean,
     sourceStarts: boolean,
   ): TokenRelation {
-    const [ours, theirs] = [this.#target.tokenBytes, this.#source.tokenBytes];
-    const distance = new DistanceCache((sourceId, targetId) => {
-      const from = theirs[sourceId]!;
-      const to = ours[targetId]!;
-      if (from.length === 0 || to.length === 0) return FOREIGN;
-      return Math.max(
-        1,
-        this.#cost(
-          sourceStarts ? withoutSpace(from) : from,
-          targetStarts ? withoutSpace(to) : to,
-        ),
-      );
-    });
+    const ours = heads(this.#target.tokenBytes, targetStarts);
+    const theirs = heads(this.#source.tokenBytes, sourceStarts);
+    const table = new CostTable(
+      (sourceId, targetId) => {
+        const from = this.#source.tokenBytes[sourceId]!;
+        const to = this.#target.tokenBytes[targetId]!;
+        if (from.length === 0 || to.length === 0) return FOREIGN;
+        return Math.max(1, this.#cost(theirs[sourceId]!, ours[targetId]!));
+      },
+      theirs.length,
+      ours.length,
+    );
     return {
       images,
       costs(sourceId, targetIds, into) {
-        for (let j = 0; j < targetIds.length; j++) {
-          into[j] = distance.get(sourceId, targetIds[j]!);
-        }
+        table.row(sourceId, targetIds, into);
         for (const { targetId, distance } of images(sourceId)) {
           if (distance > 0) continue;
           const exact = Array.prototype.indexOf.call(targetIds, targetId);
@@ -247,6 +251,14 @@ function checkId(
   );
 }
 
+/** What tokens add to a text, at whose start or not. */
+function heads(
+  tokenBytes: readonly Uint8Array[],
+  atStart: boolean,
+): readonly Uint8Array[] {
+  return atStart ? tokenBytes.map(withoutSpace) : tokenBytes;
+}
+
 function withoutSpace(bytes: Uint8Array): Uint8Array {
   return bytes[0] === SPACE ? bytes.subarray(1) : bytes;
 }
@@ -261,32 +273,3 @@ function memoized<Value>(
     return value;
   };
 }
-
-/** Pairwise values, the last one of each slot kept: bounded, and fast enough. */
-class DistanceCache {
-  readonly #compute: (sourceId: number, targetId: number) => number;
-  /** Both ids and the value side by side: an access misses the cache once. */
-  readonly #ids = new Int32Array(SLOTS * STRIDE).fill(-1);
-  readonly #values = new Float32Array(this.#ids.buffer);
-
-  constructor(compute: (sourceId: number, targetId: number) => number) {
-    this.#compute = compute;
-  }
-
-  get(sourceId: number, targetId: number): number {
-    const mixed = Math.imul(sourceId, 0x9e3779b1) ^
-      Math.imul(targetId, 0x85ebca6b);
-    const at = ((mixed ^ (mixed >>> 15)) & (SLOTS - 1)) * STRIDE;
-    if (this.#ids[at] === sourceId && this.#ids[at + 1] === targetId) {
-      return this.#values[at + 2]!;
-    }
-    const value = this.#compute(sourceId, targetId);
-    this.#ids[at] = sourceId;
-    this.#ids[at + 1] = targetId;
-    this.#values[at + 2] = value;
-    return value;
-  }
-}
-
-const SLOTS = 2 ** 20;
-const STRIDE = 4;

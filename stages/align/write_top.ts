@@ -18,13 +18,31 @@ export function writeTop(
   >,
   t: number,
 ): number {
-  const order = ids.map((_, k) => k)
-    .filter((k) => masses[k]! > 0)
-    .sort((k, l) => masses[l]! - masses[k]! || ids[k]! - ids[l]!)
-    .slice(0, topK);
-  order.forEach((k, rank) => {
+  let kept = 0;
+  for (let k = 0; k < ids.length; k++) {
+    const mass = masses[k]!;
+    if (!(mass > 0)) continue;
+    let rank = kept;
+    for (; rank > 0; rank--) {
+      const other = order[rank - 1]!;
+      const isLarger = mass > masses[other]! ||
+        mass === masses[other] && ids[k]! < ids[other]!;
+      if (!isLarger) break;
+    }
+    if (rank === topK) continue;
+    if (kept < topK) kept++;
+    for (let next = kept - 1; next > rank; next--) {
+      order[next] = order[next - 1]!;
+    }
+    order[rank] = k;
+  }
+  for (let rank = 0; rank < kept; rank++) {
+    const k = order[rank]!;
     topkIds[t * topK + rank] = ids[k]!;
     topkLogprobs[t * topK + rank] = Math.log(masses[k]!);
-  });
-  return order.length;
+  }
+  return kept;
 }
+
+/** The largest so far, in order; used by one call at a time. */
+const order: number[] = [];

@@ -1,7 +1,7 @@
 import type { InputDocument, TextRow } from "#/shards/mod.ts";
 import type { Tokenizer } from "#/tokenizers/mod.ts";
 import { type Block, cutText } from "./cut_text.ts";
-import { mapInOrder } from "./map_in_order.ts";
+import { mapInOrder } from "#/stages/map_in_order.ts";
 
 /** How documents are split. */
 export interface SplitOptions {

@@ -4,7 +4,7 @@ import type { InputDocument } from "#/shards/mod.ts";
 import { realTokenizer } from "#/tests/real_tokenizers.ts";
 import { loadTokenizer } from "#/tokenizers/mod.ts";
 import { chooseDocument } from "./document_choice.ts";
-import { mapInOrder } from "./map_in_order.ts";
+import { mapInOrder } from "#/stages/map_in_order.ts";
 import { split } from "./split.ts";
 
 const tokenizers = [await loadTokenizer(await realTokenizer("gpt2"))];

@@ -13,7 +13,7 @@ import {
   trainDefaults,
   type TrainOptions,
 } from "#/stages/train/options.ts";
-import { RemoteMethods } from "#/stages/train/rpc.ts";
+import { RemoteMethods } from "#/stages/rpc.ts";
 import {
   type MetricsLine,
   RunDirectory,

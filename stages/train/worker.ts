@@ -5,7 +5,7 @@
  * @module
  */
 
-import { serve } from "#/stages/train/rpc.ts";
+import { serve } from "#/stages/rpc.ts";
 import { Trainer, type TrainerSetup } from "#/stages/train/trainer.ts";
 
 let trainer: Trainer | undefined;

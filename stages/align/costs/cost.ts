@@ -33,6 +33,8 @@ export interface Cost {
   description: string;
   /** Whether it cannot do without the target's embeddings. */
   needsEmbeddings?: true;
+  /** Whether it encodes by the target's tokenizer. */
+  needsEncoder?: true;
   /** Prepares it. */
   make: (inputs: CostInputs) => TokenCost;
 }

@@ -11,6 +11,7 @@ import type { Cost, Embeddings } from "./cost.ts";
 export const embedding: Cost = {
   description: "cosine distance in the target's embeddings",
   needsEmbeddings: true,
+  needsEncoder: true,
   make: ({ target, embeddings }) => {
     if (!embeddings) {
       throw new RangeError(

@@ -9,6 +9,7 @@ import type { Cost } from "./cost.ts";
  */
 export const firstPiece: Cost = {
   description: "edits, but for the target's first piece of the bytes",
+  needsEncoder: true,
   make: ({ target }) => {
     const pieces = new TextPieces(target);
     const firsts = new Map<string, string>();

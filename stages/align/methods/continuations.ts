@@ -30,6 +30,7 @@ export const continuations: BlockMethod = {
   description:
     "at every row, the next piece of what the source expects, as the target would write it",
   corrected: true,
+  needsEncoder: true,
   settings: [],
   blocks: (vocabularies, { topK }) => {
     const reader = new ContinuationReader(vocabularies);

@@ -29,6 +29,8 @@ export interface AlignMethodFacts {
   corrected: boolean;
   /** Whether what comes out are the source's tokens, not the target's. */
   keepsTokens?: boolean;
+  /** Whether it encodes by the target's tokenizer. */
+  needsEncoder?: boolean;
   /** Which flags it heeds, beside `--top-k`. */
   settings: readonly AlignSetting[];
   /** Iterations at most, where it needs more than others to converge. */
@@ -146,7 +148,6 @@ export interface TransportOptions {
 
 /** Mass that arrives token by token, added up. */
 export class MassTable {
-  readonly #slots = new Map<number, number>();
   /** The tokens that have arrived, in order of arrival. */
   readonly ids: number[] = [];
   /** The mass of each. */
@@ -159,12 +160,12 @@ export class MassTable {
    * @param mass How much arrives.
    */
   add(id: number, mass: number): void {
-    const slot = this.#slots.get(id);
-    if (slot !== undefined) {
+    // They are few: a search is faster than a map.
+    const slot = this.ids.indexOf(id);
+    if (slot >= 0) {
       this.masses[slot]! += mass;
       return;
     }
-    this.#slots.set(id, this.ids.length);
     this.ids.push(id);
     this.masses.push(mass);
   }

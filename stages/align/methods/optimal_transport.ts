@@ -1,4 +1,4 @@
-import type { SinkhornOutput, TransportProblems } from "#/kernels/mod.ts";
+import { type SinkhornOutput, type TransportProblems } from "#/kernels/mod.ts";
 import {
   type Masses,
   MassTable,
@@ -35,10 +35,11 @@ async function transport(
 ): Promise<Masses[]> {
   if (pairs.length === 0) return [];
   const problems = pairs.map((pair) => pairProblem(pair, options.vocabSize));
-  const batch = padded(problems, sizeOf(pairs, options.mostImages));
+  const size = sizeOf(pairs, options.mostImages);
+  const batch = padded(problems, size);
   const solution = await options.solve(batch, options.sinkhorn);
   return problems.map((problem, index) =>
-    readOff(problem, solution, index, batch.cols)
+    readOff(problem, solution, index, size.cols)
   );
 }
 
@@ -58,19 +59,21 @@ function pairProblem(pair: Pair, vocabSize: number): PairProblem {
   const columns = new MassTable();
   let mass = 0;
   let known = 0;
-  pair.targetIds.forEach((id, k) => {
-    if (id < 0) return;
+  for (let k = 0; k < pair.targetIds.length; k++) {
+    const id = pair.targetIds[k]!;
+    if (id < 0) continue;
     const p = Math.exp(pair.targetLogprobs[k]!);
     columns.add(id, Math.max(p, LEAST));
     known += p;
-  });
+  }
   const topK = columns.ids.length;
   const share = Math.max(0, 1 - known) / Math.max(1, vocabSize - topK);
-  pair.sourceIds.forEach((id, k) => {
+  for (let k = 0; k < pair.sourceIds.length; k++) {
+    const id = pair.sourceIds[k]!;
     const p = Math.exp(pair.sourceLogprobs[k]!);
-    if (id < 0 || !(p > 0)) return;
+    if (id < 0 || !(p > 0)) continue;
     const images = pair.relation.images(id);
-    if (images.length === 0) return;
+    if (images.length === 0) continue;
     rows.add(id, p);
     mass += p;
     for (const { targetId } of images) {
@@ -78,7 +81,7 @@ function pairProblem(pair: Pair, vocabSize: number): PairProblem {
         columns.add(targetId, Math.max(share, LEAST));
       }
     }
-  });
+  }
   return {
     pair,
     sourceIds: rows.ids,
@@ -108,15 +111,14 @@ function padded(
     const { sourceIds, sourceMasses, targetIds, targetMasses, mass } = problem;
     const { relation } = problem.pair;
     const total = targetMasses.reduce((sum, value) => sum + value, 0);
-    targetMasses.forEach((value, j) => b[index * cols + j] = value / total);
-    sourceMasses.forEach((value, i) => a[index * rows + i] = value / mass);
+    for (let j = 0; j < targetMasses.length; j++) {
+      b[index * cols + j] = targetMasses[j]! / total;
+    }
     for (let i = 0; i < sourceIds.length; i++) {
+      a[index * rows + i] = sourceMasses[i]! / mass;
       const row = (index * rows + i) * cols;
-      relation.costs(
-        sourceIds[i]!,
-        targetIds,
-        cost.subarray(row, row + cols),
-      );
+      const into = cost.subarray(row, row + cols);
+      relation.costs(sourceIds[i]!, targetIds, into);
     }
   });
   return { cost, a, b, rows, cols };

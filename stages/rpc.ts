@@ -74,7 +74,9 @@ export class RemoteMethods<Offered extends Methods> implements Disposable {
     worker.onmessage = ({ data }: MessageEvent<Answer>) => this.#settle(data);
     worker.onerror = (event) => {
       event.preventDefault();
-      this.#fail(new Error(`Cannot go on training: ${event.message}`));
+      this.#fail(
+        new Error(`Cannot go on, as a worker failed: ${event.message}`),
+      );
     };
   }
 

@@ -14,7 +14,9 @@ export async function* mapInOrder<Item, Result>(
   const underWay: Promise<Result>[] = [];
   try {
     for await (const item of items) {
-      underWay.push(work(item));
+      const result = work(item);
+      result.catch(() => {}); // thrown where it is awaited
+      underWay.push(result);
       if (underWay.length >= concurrency) yield await underWay.shift()!;
     }
     while (underWay.length > 0) yield await underWay.shift()!;

@@ -1,0 +1,80 @@
+/**
+ * Aligns blocks for an {@linkcode AlignPool}: with vocabularies, relations and
+ * a transport solver of its own.
+ *
+ * @module
+ */
+import {
+  fitsSinkhorn,
+  requestDevice,
+  sinkhorn,
+  type SinkhornOptions,
+  type SinkhornOutput,
+  sinkhornScaling,
+  type TransportProblems,
+} from "#/kernels/mod.ts";
+import { serve } from "#/stages/rpc.ts";
+import { loadTokenizer, vocabularyOf } from "#/tokenizers/mod.ts";
+import type { AlignSetup } from "./align_pool.ts";
+import { BlockAligner } from "./block_aligner.ts";
+import { type Cost, costs } from "./costs/mod.ts";
+import type { JoinedRows } from "./join_rows.ts";
+import { mappingOf } from "./mapping_table.ts";
+import { type AlignMethod, methods } from "./methods/mod.ts";
+
+let aligner: BlockAligner;
+
+const offered = {
+  /** Gets ready; the name of the GPU, if transport is solved there. */
+  async open(setup: AlignSetup): Promise<string | undefined> {
+    const device = await openDevice(setup.device);
+    aligner = new BlockAligner({
+      target: needsEncoder(setup)
+        ? await loadTokenizer(setup.target.directory)
+        : vocabularyOf(setup.target),
+      source: vocabularyOf(setup.source),
+      mapping: mappingOf(setup.mapping),
+    }, {
+      ...setup.options,
+      ...(device && { solve: (...batch) => solveOn(device, ...batch) }),
+    });
+    return device && (device.label || "unnamed adapter");
+  },
+  /** Aligns blocks, see {@linkcode BlockAligner.align}. */
+  align: (blocks: readonly JoinedRows[]) => aligner.align(blocks),
+};
+
+/** What the worker answers. */
+export type AlignWorkerMethods = typeof offered;
+
+serve(offered);
+
+function needsEncoder({ options }: AlignSetup): boolean {
+  const method: AlignMethod = methods[options.method];
+  const cost: Cost | undefined = options.cost && costs[options.cost];
+  return Boolean(method.needsEncoder || cost?.needsEncoder);
+}
+
+/** Too large problems are solved on the CPU. */
+async function solveOn(
+  device: GPUDevice,
+  problems: TransportProblems,
+  options: SinkhornOptions,
+): Promise<SinkhornOutput> {
+  return fitsSinkhorn(problems.rows, problems.cols)
+    ? await sinkhorn(device, problems, options)
+    : sinkhornScaling(problems, options);
+}
+
+async function openDevice(
+  where: AlignSetup["device"],
+): Promise<GPUDevice | undefined> {
+  const device = where === "cpu" ? undefined : await requestDevice();
+  if (where === "webgpu" && !device) {
+    throw new Error(
+      "Cannot align on WebGPU: there is no adapter, expected one (a driver " +
+        "for Vulkan, Metal or Direct3D 12), or --device cpu",
+    );
+  }
+  return device;
+}

@@ -1,0 +1,278 @@
+import {
+  type SinkhornOptions,
+  type SinkhornOutput,
+  sinkhornScaling,
+  type TransportProblems,
+} from "#/kernels/mod.ts";
+import type {
+  AlignedRow,
+  RepresentationRow,
+  VocabMappingRow,
+} from "#/shards/mod.ts";
+import type { Tokenizer } from "#/tokenizers/mod.ts";
+import type { CostName, Embeddings } from "./costs/mod.ts";
+import { emptyRow } from "./empty_row.ts";
+import { countEvidence, type EvidenceCounts } from "./evidence.ts";
+import type { JoinedRows } from "./join_rows.ts";
+import {
+  type AlignBlocks,
+  type AlignedBlock,
+  type AlignMethod,
+  type AlignMethodName,
+  type AlignPairs,
+  type BlockOptions,
+  type Masses,
+  methods,
+  type Pair,
+  type TransportOptions,
+} from "./methods/mod.ts";
+import { type PositionPairs, positionPairs } from "./position_pairs.ts";
+import type { ReferenceDefects } from "./reference/mod.ts";
+import { spanLogprobs } from "./span_logprobs.ts";
+import { startRows, TokenRelations } from "./token_relations.ts";
+import { writeTop } from "./write_top.ts";
+
+/** Two vocabularies, and how they relate. */
+export interface AlignVocabularies {
+  /** The target's tokenizer. */
+  target: Tokenizer;
+  /** The source's tokenizer. */
+  source: Tokenizer;
+  /** What `mapVocab()` says of the two. */
+  mapping: Iterable<VocabMappingRow>;
+}
+
+/** How blocks are aligned. */
+export interface BlockAlignerOptions {
+  /** Defaults to `optimal-transport`. */
+  method?: AlignMethodName;
+  /**
+   * Candidates of each side that take part, and tokens kept of the result, K'.
+   * Defaults to as many as the source's representations hold.
+   */
+  topK?: number;
+  /** How to transport, for the methods that do. */
+  sinkhorn?: SinkhornOptions;
+  /** What solves transport problems. Defaults to the CPU. */
+  solve?: (
+    problems: TransportProblems,
+    options: SinkhornOptions,
+  ) => Promise<SinkhornOutput>;
+  /** What it costs to move mass, for the same. Defaults to `byte-edit-distance`. */
+  cost?: CostName;
+  /** The target's embeddings, for costs that need them. */
+  embeddings?: Embeddings;
+  /** Which defects to reproduce, for the published methods. Defaults to all. */
+  defects?: ReferenceDefects;
+}
+
+/** An aligned block, and what was kept and lost. */
+export interface AlignedEvidence {
+  /** What came out. */
+  row: AlignedRow;
+  /** What to add to the evidence. */
+  evidence: EvidenceCounts;
+}
+
+/** What aligns blocks: here, or in workers. */
+export interface Aligner {
+  /**
+   * Align blocks.
+   *
+   * @param blocks What the two models say about each.
+   * @returns One row per block, in their order.
+   * @throws {RangeError} If a block's ids are not the tokenizers'.
+   */
+  align(blocks: readonly JoinedRows[]): Promise<AlignedEvidence[]>;
+}
+
+/** One block on its way. */
+interface Block extends JoinedRows {
+  pairs: PositionPairs;
+}
+
+/** Aligns blocks in this thread. */
+export class BlockAligner implements Aligner {
+  readonly #target: Tokenizer;
+  readonly #source: Tokenizer;
+  readonly #relations: TokenRelations;
+  readonly #solve: (blocks: readonly Block[]) => Promise<AlignedBlock[]>;
+  /** Whether it pays to solve several blocks at once; it takes more memory. */
+  readonly #together: boolean;
+
+  /**
+   * Prepare.
+   *
+   * @param vocabularies What is aligned with what.
+   * @param options See {@linkcode BlockAlignerOptions}.
+   * @throws {RangeError} If the mapping is not one of these tokenizers.
+   */
+  constructor(
+    { target, source, mapping }: AlignVocabularies,
+    options: BlockAlignerOptions = {},
+  ) {
+    const images = [...mapping];
+    const vocabularies = { target, source, mapping: images };
+    this.#target = target;
+    this.#source = source;
+    this.#together = options.solve !== undefined;
+    this.#relations = new TokenRelations(target, source, images, options);
+    const method: AlignMethod = methods[options.method ?? "optimal-transport"];
+    this.#solve = "pairs" in method
+      ? solvePairs(method.pairs, vocabularies, this.#relations, options)
+      : solveWhole(method.blocks(vocabularies, blockOptions(options)));
+  }
+
+  /** {@inheritDoc Aligner.align} */
+  async align(rows: readonly JoinedRows[]): Promise<AlignedEvidence[]> {
+    const blocks = rows.map(({ targetRow, sourceRow }) => {
+      checkIds(targetRow, this.#target);
+      checkIds(sourceRow, this.#source);
+      const pairs = positionPairs(targetRow.byteEnds, sourceRow.byteEnds);
+      return { targetRow, sourceRow, pairs };
+    });
+    const solved = this.#together
+      ? await this.#solve(blocks)
+      : await mapOneByOne(blocks, (block) => this.#solve([block]));
+    return solved.map((aligned, k) => {
+      tellSpans(blocks[k]!, aligned.row);
+      const evidence = countEvidence(
+        { ...blocks[k]!, ...aligned },
+        (id) => this.#relations.hasExactImage(id),
+      );
+      return { row: aligned.row, evidence };
+    });
+  }
+}
+
+async function mapOneByOne<Item, Result>(
+  items: readonly Item[],
+  work: (item: Item) => Promise<Result[]>,
+): Promise<Result[]> {
+  const results: Result[] = [];
+  for (const item of items) results.push(...await work(item));
+  return results;
+}
+
+/** A method for pairs solves those of several blocks together. */
+function solvePairs(
+  method: AlignPairs,
+  vocabularies: { target: Tokenizer; source: Tokenizer },
+  relations: TokenRelations,
+  options: BlockAlignerOptions,
+): (blocks: readonly Block[]) => Promise<AlignedBlock[]> {
+  const transport: TransportOptions = {
+    sinkhorn: options.sinkhorn ?? {},
+    vocabSize: vocabularies.target.vocabSize,
+    mostImages: relations.mostImages,
+    solve: options.solve ??
+      ((problems, settings) =>
+        Promise.resolve(sinkhornScaling(problems, settings))),
+  };
+  return async (blocks) => {
+    const pairs = blocks.flatMap((block) =>
+      facing(block, relations, vocabularies, options.topK)
+    );
+    const masses = await method(pairs, transport);
+    let next = 0;
+    return blocks.map((block) => {
+      const first = next;
+      next += block.pairs.target.length;
+      const topK = options.topK ?? block.sourceRow.topK;
+      const row = alignedRow(block, masses.slice(first, next), topK);
+      return { row, fallbackRows: 0 };
+    });
+  };
+}
+
+function solveWhole(
+  alignBlock: ReturnType<AlignBlocks>,
+): (blocks: readonly Block[]) => Promise<AlignedBlock[]> {
+  return (blocks) =>
+    Promise.resolve(
+      blocks.map(({ targetRow, sourceRow }) =>
+        alignBlock(targetRow, sourceRow)
+      ),
+    );
+}
+
+function blockOptions(
+  { topK, sinkhorn, defects }: BlockAlignerOptions,
+): BlockOptions {
+  const threshold = sinkhorn?.threshold;
+  return {
+    ...(topK !== undefined && { topK }),
+    ...(threshold !== undefined && { threshold }),
+    ...(defects && { defects }),
+  };
+}
+
+/** Another tokenizer's ids may fit, too; those that do not fit cannot be read. */
+function checkIds(
+  { id, inputIds, topkIds }: RepresentationRow,
+  { directory, vocabSize }: Tokenizer,
+): void {
+  for (const ids of [inputIds, topkIds]) {
+    const foreign = ids.find((token) => token >= vocabSize);
+    if (foreign === undefined) continue;
+    throw new RangeError(
+      `Cannot align block ${id}: it has token ${foreign}, expected less than ` +
+        `the ${vocabSize} of ${directory}`,
+    );
+  }
+}
+
+/** What the two models say at every position pair of a block. */
+function facing(
+  { targetRow, sourceRow, pairs }: Block,
+  relations: TokenRelations,
+  { target, source }: { target: Tokenizer; source: Tokenizer },
+  topK = Infinity,
+): Pair[] {
+  const targetStart = startRows(target, targetRow.inputIds, targetRow.byteEnds);
+  const sourceStart = startRows(source, sourceRow.inputIds, sourceRow.byteEnds);
+  return Array.from(pairs.target, (t, k) => {
+    const s = pairs.source[k]!;
+    const ours = candidates(targetRow, t, topK);
+    const theirs = candidates(sourceRow, s, topK);
+    return {
+      relation: relations.at(t < targetStart, s < sourceStart),
+      sourceIds: theirs.ids,
+      sourceLogprobs: theirs.logprobs,
+      targetIds: ours.ids,
+      targetLogprobs: ours.logprobs,
+    };
+  });
+}
+
+function candidates(
+  { topK, topkIds, topkLogprobs }: RepresentationRow,
+  row: number,
+  most: number,
+) {
+  const [first, end] = [row * topK, row * topK + Math.min(topK, most)];
+  return {
+    ids: topkIds.subarray(first, end),
+    logprobs: topkLogprobs.subarray(first, end),
+  };
+}
+
+function alignedRow(
+  { targetRow, sourceRow, pairs }: Block,
+  masses: readonly Masses[],
+  topK: number,
+): AlignedRow {
+  const row = emptyRow(targetRow, sourceRow, topK);
+  pairs.target.forEach((t, k) => {
+    const kept = writeTop(masses[k]!, row, t);
+    row.weight[t] = kept > 0 ? 1 : 0;
+    row.marginalError[t] = masses[k]!.marginalError;
+  });
+  return row;
+}
+
+/** The source's logprobs of the bytes from pair to pair, whatever the method. */
+function tellSpans({ sourceRow, pairs }: Block, row: AlignedRow): void {
+  const spans = spanLogprobs(pairs, sourceRow.labelLogprobs);
+  pairs.target.forEach((t, k) => row.labelLogprobs[t] = spans[k]!);
+}

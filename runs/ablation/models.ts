@@ -12,6 +12,12 @@ export const vocabularies: Record<string, TrainerOptions> = {
   "1024 pieces": { kind: "sentencepiece", vocabSize: 1024 },
 };
 
+/** What it takes until a source is itself again with the target's tokenizer. */
+const again: Record<string, Record<string, Flag>> = {
+  speeches: { steps: 500, "learning-rate": 1e-3 },
+  code: { steps: 1500 },
+};
+
 const training: Record<string, Flag> = {
   length: 256,
   "batch-size": 8,
@@ -87,10 +93,9 @@ export async function sameTokenizer(
       model: start,
       data: `${corpus}/${name}/source-train.jsonl`,
       validation: `${corpus}/${name}/validation.jsonl`,
-      steps: 500,
       out: `${out}/${name}/model`,
       ...training,
-      "learning-rate": 1e-3,
+      ...again[name],
     });
     sources[name] = `${out}/${name}/model`;
   }

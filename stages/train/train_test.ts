@@ -323,6 +323,42 @@ Deno.test("train() learns from labels alone where the target is the only teacher
   assert.ok(asked!.distance > 0);
 });
 
+Deno.test("train() learns from a teacher that has half as many tokens", async () => {
+  const { vocabSize } = model;
+  const halves = Uint32Array.from({ length: vocabSize }, (_, v) => v >> 1);
+  const projection = {
+    vocabSize: (vocabSize + 1) >> 1,
+    offsets: Uint32Array.from({ length: vocabSize + 1 }, (_, v) => v),
+    ids: halves,
+    weights: new Float32Array(vocabSize).fill(1),
+  };
+  const taught = withTeacher(data);
+  const plan = {
+    ...common,
+    data: {
+      ...taught,
+      sourceTokens: {
+        source: { vocabSize: projection.vocabSize, tokenizer: "" },
+      },
+      async read(index: number) {
+        const row = await taught.read(index);
+        const { source } = row.teachers;
+        const topkIds = source!.topkIds.map((id) => id < 0 ? id : id >> 1);
+        return { ...row, teachers: { source: { ...source!, topkIds } } };
+      },
+    },
+    ...{ steps: 30, lmWeight: 0, teachers: ["source"], projection },
+    ...{ loss: "p-kl", lossOn: "cpu" } as const,
+  };
+  const metrics = await run(plan);
+  const distances = metrics.map(({ distance }) => distance);
+  assert.ok(distances.at(-1)! < 0.8 * distances[0]!, distances.join(" "));
+  await assert.rejects(
+    run({ ...plan, lmWeightSchedule: "adaptive" }),
+    /lmWeightSchedule is adaptive and loss p-kl, expected another/,
+  );
+});
+
 Deno.test("train() tempers both sides, or the teachers alone where that is as published", async () => {
   const plan = {
     ...{ ...common, steps: 1, data: withTeacher(data), temperature: 2 },

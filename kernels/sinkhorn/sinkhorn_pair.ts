@@ -1,7 +1,8 @@
 import { type Code, op, type, wasmModule } from "#/kernels/wasm.ts";
 
-/** Rows and columns are worked on in blocks of this many. */
-const BLOCK = 4;
+/** Rows and columns are worked on in blocks of so many: what pads least. */
+const BLOCKS = [4, 5, 6];
+const MOST = Math.max(...BLOCKS);
 
 /** Bytes of one number of both problems, one in each lane. */
 const PAIR = 16;
@@ -51,14 +52,14 @@ export interface SinkhornPair {
  * @returns The room, all zeros.
  */
 export function sinkhornPair(rows: number, cols: number): SinkhornPair {
-  const layout = layoutOf(toBlocks(rows), toBlocks(cols));
+  const layout = layoutOf(rows, cols);
   const bytes = wasmModule([{
     name: "iterate",
     params: [type.i32],
     results: [type.i32],
     locals: [
       ...Array(LOCAL.sum - 1).fill(type.i32),
-      ...Array(BLOCK + 2).fill(type.v128),
+      ...Array(MOST + 4).fill(type.v128),
     ],
     body: iterateBody(layout),
   }], Math.ceil(layout.end / 65_536));
@@ -92,15 +93,21 @@ const LOCAL = {
   inner: 3,
   cell: 4,
   cell0: 5,
-  /** Sums of a block; then the shared factor and the error. */
+  /** Sums of a block; their shared factor; then results in the making. */
   sum: 6,
-  factor: 6 + BLOCK,
-  error: 7 + BLOCK,
+  factor: 6 + MOST,
+  error: 7 + MOST,
+  least: 8 + MOST,
+  largest: 9 + MOST,
 } as const;
 
 type Layout = ReturnType<typeof layoutOf>;
 
-function layoutOf(rows: number, cols: number) {
+function layoutOf(sourcePoints: number, targetPoints: number) {
+  const rowBlock = blockOf(sourcePoints);
+  const colBlock = blockOf(targetPoints);
+  const rows = Math.ceil(sourcePoints / rowBlock) * rowBlock;
+  const cols = Math.ceil(targetPoints / colBlock) * colBlock;
   const kernel = 0;
   const a = rows * cols * PAIR;
   const u = a + rows * PAIR;
@@ -113,6 +120,8 @@ function layoutOf(rows: number, cols: number) {
   return {
     rows,
     cols,
+    rowBlock,
+    colBlock,
     kernel,
     a,
     u,
@@ -126,21 +135,27 @@ function layoutOf(rows: number, cols: number) {
   };
 }
 
-function toBlocks(count: number): number {
-  return Math.max(1, Math.ceil(count / BLOCK)) * BLOCK;
+function blockOf(count: number): number {
+  const padding = (block: number) => Math.ceil(count / block) * block - count;
+  return BLOCKS.reduce((best, block) =>
+    padding(block) < padding(best) ? block : best
+  );
 }
 
 function iterateBody(layout: Layout): Code {
-  const { count, times } = LOCAL;
-  const at = (address: number): Code => [op.i32(0), op.load(address)];
+  const { count, times, error, least, largest } = LOCAL;
+  const load = (address: number): Code => [op.i32(0), op.load(address)];
+  const store = (address: number, local: number): Code => [
+    [op.i32(0), op.get(local), op.store(address)],
+  ];
   const isOver: Code = [
-    [at(layout.error), at(layout.threshold), op.f64x2Le],
-    [op.f64x2Splat(1 / RANGE), at(layout.least), op.f64x2Lt],
-    [at(layout.largest), op.f64x2Splat(RANGE), op.f64x2Lt],
+    [op.get(error), load(layout.threshold), op.f64x2Le],
+    [op.f64x2Splat(1 / RANGE), op.get(least), op.f64x2Lt],
+    [op.get(largest), op.f64x2Splat(RANGE), op.f64x2Lt],
     [op.and, op.not, op.or, op.anyTrue],
   ];
   return [
-    [op.i32(0), op.set(count)],
+    [load(layout.least), op.set(least), load(layout.largest), op.set(largest)],
     op.doWhile([
       updateColumns(layout),
       updateRows(layout),
@@ -148,25 +163,34 @@ function iterateBody(layout: Layout): Code {
       [op.get(count), op.get(times), op.i32LtU],
       [isOver, op.i32Eqz, op.i32And],
     ]),
+    store(layout.error, error),
+    store(layout.least, least),
+    store(layout.largest, largest),
     op.get(count),
   ];
 }
 
+/** One side's numbers: how many, and how many a block. */
+interface Side {
+  count: number;
+  block: number;
+}
+
 /** v = b / Kᵀ u. */
-function updateColumns(
-  { rows, cols, kernel, u, b, v, ...layout }: Layout,
-): Code {
+function updateColumns(layout: Layout): Code {
   const { outer, cell } = LOCAL;
-  return overBlocks(cols, [
+  const { rows, cols, rowBlock, colBlock, kernel, u, b, v } = layout;
+  const columns = { count: cols, block: colBlock };
+  return overBlocks(columns, [
     [op.get(outer), op.set(cell)],
-    sumBlock(rows, u, {
+    sumBlock(colBlock, { count: rows, block: rowBlock }, u, {
       offset: (step, lane) => kernel + (step * cols + lane) * PAIR,
-      stride: BLOCK * cols * PAIR,
+      stride: rowBlock * cols * PAIR,
     }),
-    eachOfBlock((lane) => {
+    each(colBlock, (lane) => {
       const sum = LOCAL.sum + lane;
       return [
-        trackRange(layout, sum),
+        trackRange(sum),
         op.get(outer),
         [op.get(outer), op.load(b + lane * PAIR), op.get(sum), op.f64x2Div],
         op.store(v + lane * PAIR),
@@ -176,24 +200,26 @@ function updateColumns(
 }
 
 /** u = a / K v, and the error of the row sums before it. */
-function updateRows({ rows, cols, kernel, a, u, v, ...layout }: Layout): Code {
+function updateRows(layout: Layout): Code {
   const { outer, cell, cell0, error } = LOCAL;
+  const { rows, cols, rowBlock, colBlock, kernel, a, u, v } = layout;
   const load = (address: number): Code => [op.get(outer), op.load(address)];
   return [
     [op.f64x2Splat(0), op.set(error)],
     [op.i32(0), op.set(cell0)],
-    overBlocks(rows, [
+    overBlocks({ count: rows, block: rowBlock }, [
       [op.get(cell0), op.set(cell)],
-      sumBlock(cols, v, {
+      sumBlock(rowBlock, { count: cols, block: colBlock }, v, {
         offset: (step, lane) => kernel + (lane * cols + step) * PAIR,
-        stride: BLOCK * PAIR,
+        stride: colBlock * PAIR,
       }),
-      [op.get(cell0), op.i32(BLOCK * cols * PAIR), op.i32Add, op.set(cell0)],
-      eachOfBlock((lane) => {
+      [op.get(cell0), op.i32(rowBlock * cols * PAIR), op.i32Add],
+      op.set(cell0),
+      each(rowBlock, (lane) => {
         const sum = LOCAL.sum + lane;
         const [mass, scaling] = [a + lane * PAIR, u + lane * PAIR];
         return [
-          trackRange(layout, sum),
+          trackRange(sum),
           [op.get(error), load(scaling), op.get(sum), op.f64x2Mul],
           [load(mass), op.f64x2Sub, op.f64x2Abs, op.f64x2Add, op.set(error)],
           [op.get(outer), load(mass), op.get(sum), op.f64x2Div],
@@ -201,26 +227,26 @@ function updateRows({ rows, cols, kernel, a, u, v, ...layout }: Layout): Code {
         ];
       }),
     ]),
-    [op.i32(0), op.get(error), op.store(layout.error)],
   ];
 }
 
 /** Local `outer` runs over the byte offsets of every block's first number. */
-function overBlocks(count: number, body: Code): Code {
+function overBlocks({ count, block }: Side, body: Code): Code {
   const { outer } = LOCAL;
   return [
     [op.i32(0), op.set(outer)],
     op.doWhile([
       body,
-      [op.get(outer), op.i32(BLOCK * PAIR), op.i32Add, op.set(outer)],
+      [op.get(outer), op.i32(block * PAIR), op.i32Add, op.set(outer)],
       [op.get(outer), op.i32(count * PAIR), op.i32LtU],
     ]),
   ];
 }
 
-/** Sum K times factors, for every row or column of a block, in order. */
+/** Sum K times the other side's factors, for each of a block, in order. */
 function sumBlock(
-  count: number,
+  sums: number,
+  { count, block }: Side,
   factors: number,
   { offset, stride }: {
     offset: (step: number, lane: number) => number;
@@ -229,34 +255,31 @@ function sumBlock(
 ): Code {
   const { inner, cell, sum, factor } = LOCAL;
   return [
-    eachOfBlock((lane) => [op.f64x2Splat(0), op.set(sum + lane)]),
+    each(sums, (lane) => [op.f64x2Splat(0), op.set(sum + lane)]),
     [op.i32(0), op.set(inner)],
     op.doWhile([
-      Array.from({ length: BLOCK }, (_, step): Code => [
+      each(block, (step) => [
         [op.get(inner), op.load(factors + step * PAIR), op.set(factor)],
-        eachOfBlock((lane) => [
+        each(sums, (lane) => [
           [op.get(sum + lane), op.get(cell), op.load(offset(step, lane))],
           [op.get(factor), op.f64x2Mul, op.f64x2Add, op.set(sum + lane)],
         ]),
       ]),
       [op.get(cell), op.i32(stride), op.i32Add, op.set(cell)],
-      [op.get(inner), op.i32(BLOCK * PAIR), op.i32Add, op.set(inner)],
+      [op.get(inner), op.i32(block * PAIR), op.i32Add, op.set(inner)],
       [op.get(inner), op.i32(count * PAIR), op.i32LtU],
     ]),
   ];
 }
 
-function trackRange(
-  { least, largest }: Pick<Layout, "least" | "largest">,
-  sum: number,
-): Code {
-  const at = (address: number): Code => [op.i32(0), op.load(address)];
+function trackRange(sum: number): Code {
+  const { least, largest } = LOCAL;
   return [
-    [op.i32(0), at(least), op.get(sum), op.f64x2Min, op.store(least)],
-    [op.i32(0), at(largest), op.get(sum), op.f64x2Max, op.store(largest)],
+    [op.get(least), op.get(sum), op.f64x2Min, op.set(least)],
+    [op.get(largest), op.get(sum), op.f64x2Max, op.set(largest)],
   ];
 }
 
-function eachOfBlock(code: (lane: number) => Code): Code {
-  return Array.from({ length: BLOCK }, (_, lane) => code(lane));
+function each(count: number, code: (index: number) => Code): Code {
+  return Array.from({ length: count }, (_, index) => code(index));
 }

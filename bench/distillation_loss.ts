@@ -124,11 +124,25 @@ function real(dims: number[], data: Float32Array): Tensor {
 
 async function load(
   peer: PythonPeer,
-  { vocabSize: vocab, topK: top, ...arrays }: LossRows,
+  rows: LossRows,
   folder: string,
 ): Promise<void> {
-  for (const [name, { buffer }] of Object.entries(arrays)) {
-    await Deno.writeFile(`${folder}/${name}`, new Uint8Array(buffer));
+  for (const name of ARRAYS) {
+    await Deno.writeFile(
+      `${folder}/${name}`,
+      new Uint8Array(rows[name].buffer),
+    );
   }
+  const { vocabSize: vocab, topK: top } = rows;
   await peer.call("load", { folder, rows: ROWS, vocab, top });
 }
+
+const ARRAYS = [
+  "logits",
+  "labels",
+  "labelWeight",
+  "fusedIds",
+  "fusedProbs",
+  "fusedResidual",
+  "fusedWeight",
+] as const;

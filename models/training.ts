@@ -3,6 +3,7 @@ import {
   encodeModel,
   gradients,
   mul,
+  peakBytes,
   reshape,
   Tape,
   type Value,
@@ -31,6 +32,14 @@ export interface TrainingModel {
   bytes: Uint8Array<ArrayBuffer>;
   /** Weights that are inputs; the gradient of each is the output `grad.<name>`. */
   weightNames: string[];
+  /**
+   * Estimates the memory of a run, without inputs and weights, with the gradients.
+   *
+   * @param batch B.
+   * @param length T.
+   * @returns Bytes.
+   */
+  peakBytes: (batch: number, length: number) => number;
   /** The weights that are trained, by name: all that the model has. */
   trainable: ReadonlyMap<string, { shape: readonly number[] }>;
 }
@@ -106,6 +115,8 @@ export function trainingModel(
   return {
     bytes: encodeModel(tape.model()),
     weightNames: [...sources.keys()],
+    peakBytes: (batch, length) =>
+      peakBytes(tape, { B: batch, T: length, N: batch * length }),
     trainable: sources as ReadonlyMap<string, { shape: readonly number[] }>,
   };
 }

@@ -11,5 +11,6 @@ export * from "./elementwise.ts";
 export * from "./layout.ts";
 export * from "./linear.ts";
 export * from "./gradients.ts";
+export * from "./memory.ts";
 export * from "./devices.ts";
 export * from "./session.ts";

@@ -1,7 +1,7 @@
-import { merge, object } from "@optique/core/constructs";
+import { merge, object, or } from "@optique/core/constructs";
 import { message } from "@optique/core/message";
-import { optional, withDefault } from "@optique/core/modifiers";
-import { option } from "@optique/core/primitives";
+import { map, optional, withDefault } from "@optique/core/modifiers";
+import { flag, option } from "@optique/core/primitives";
 import { choice, float, integer, string } from "@optique/core/valueparser";
 import { losses, type Projection, residuals } from "#/kernels/losses/mod.ts";
 import { resolveModel } from "#/models/mod.ts";
@@ -250,9 +250,21 @@ const keeping = object("Logging, saving, computing", {
     trainDefaults.dtype,
   ),
   recompute: withDefault(
-    option("--recompute", {
-      description: message`Less memory, more time: go block by block`,
-    }),
+    or(
+      map(
+        flag("--recompute", {
+          description: message`Less memory, more time: go block by block`,
+        }),
+        () => true,
+      ),
+      map(
+        flag("--no-recompute", {
+          description:
+            message`Go through the whole model at once, though it may not fit`,
+        }),
+        () => false,
+      ),
+    ),
     trainDefaults.recompute,
   ),
   threads: optional(option("--threads", whole, {

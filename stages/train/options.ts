@@ -64,9 +64,10 @@ export interface TrainOptions {
   /**
    * Go through the model block by block and compute a block's activations again
    * where its gradient needs them: less memory, more time, results that differ in
-   * the last bits at most. Defaults to false.
+   * the last bits at most. Defaults to `auto`: where the whole would not fit into
+   * the memory that is free.
    */
-  recompute: boolean;
+  recompute: boolean | "auto";
   /** Temperature of both sides of the distance. Defaults to 1. */
   temperature: number;
   /** What to do as published. Defaults to nothing. */
@@ -128,7 +129,7 @@ export const trainDefaults: TrainOptions = {
   matched: undefined,
   projection: undefined,
   lossOn: "auto",
-  recompute: false,
+  recompute: "auto",
   temperature: 1,
   defects: switchesOf(trainDefects, []),
   teachers: undefined,
@@ -261,13 +262,14 @@ function checkDefects({ defects, fusion, loss }: TrainOptions): void {
 /** Only the graph recomputes, and not every loss is in the graph. */
 function checkLossHome(options: TrainOptions): void {
   const { loss, residual, lossOn, recompute, lmWeight } = options;
-  if (recompute && lossOn !== "auto" && lossOn !== "graph") {
+  const isAsked = recompute === true;
+  if (isAsked && lossOn !== "auto" && lossOn !== "graph") {
     throw new RangeError(
       `Cannot train: lossOn is ${lossOn} and recompute is set, expected the loss ` +
         "in the graph, or no recompute",
     );
   }
-  const needsGraph = recompute || lossOn === "graph";
+  const needsGraph = isAsked || lossOn === "graph";
   if (needsGraph && lmWeight < 1 && !isInGraph(options)) {
     throw new RangeError(
       `Cannot train: loss is ${loss} with residual ${residual}, expected ` +

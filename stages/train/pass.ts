@@ -9,8 +9,11 @@ export interface PassOptions extends FeedOptions {
   loss: LossName;
   /** β of the losses that mix teacher and model. */
   beta: number;
-  /** Go block by block and recompute what is inside one; with the graph only. */
-  recompute?: boolean;
+  /**
+   * Go block by block and recompute what is inside one; with the graph only. With
+   * `auto`, where the graph does not fit into memory. Defaults to false.
+   */
+  recompute?: boolean | "auto";
   /** Threads of onnxruntime. */
   threads?: number | undefined;
 }

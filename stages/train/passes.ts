@@ -1,11 +1,10 @@
 import type { LossName, ResidualName } from "#/kernels/losses/mod.ts";
 import {
   type BlockwiseOptions,
-  type BlockwiseTraining,
   openBlockwise,
   trainingModel,
 } from "#/models/mod.ts";
-import { createSession, type Session, type Tensor } from "#/onnx/mod.ts";
+import { createSession, type Session } from "#/onnx/mod.ts";
 import type { Batch } from "#/stages/train/batches.ts";
 import {
   type Arrays,
@@ -15,6 +14,7 @@ import {
   tokenFeeds,
   weightFeeds,
 } from "#/stages/train/feeds.ts";
+import { openFitting, openWhole, scalar } from "#/stages/train/engines.ts";
 import { openCpuPass, openWebgpuPass } from "#/stages/train/external_pass.ts";
 import {
   type OpenPass,
@@ -55,14 +55,21 @@ export function isInGraph<
     (residual === "bucket" || residual === "zero");
 }
 
-/** Loss and gradients as one graph. */
+/** How the graph is run, by whether a block is computed again. */
+const engines = {
+  true: openBlockwise,
+  false: openWhole,
+  auto: openFitting,
+};
+
+/** Loss and gradients in the graph. */
 async function openGraphPass(
   config: Record<string, unknown>,
   weights: Arrays,
   options: PassOptions,
 ): Promise<Pass> {
-  const { topK, recompute } = options;
-  const open = recompute ? openBlockwise : openWhole;
+  const { topK, recompute = false } = options;
+  const open = engines[`${recompute}`];
   const graph = await open(config, weights, graphOptions(options));
   return {
     weightNames: graph.weightNames,
@@ -79,26 +86,6 @@ async function openGraphPass(
       };
     },
     [Symbol.asyncDispose]: () => graph.close(),
-  };
-}
-
-/** As {@linkcode openBlockwise}, in one piece. */
-async function openWhole(
-  config: Record<string, unknown>,
-  weights: Arrays,
-  options: BlockwiseOptions,
-): Promise<Pick<BlockwiseTraining, "weightNames" | "run" | "close">> {
-  const { bytes, weightNames } = trainingModel(config, weights, options);
-  const session = await createSession(bytes, options);
-  return {
-    weightNames,
-    run: (feeds, fetches) =>
-      session.run(feeds, {
-        ...fetches,
-        cross_entropy: scalar(),
-        ...options.distillation && { distance: scalar() },
-      }),
-    close: () => session.close(),
   };
 }
 
@@ -156,8 +143,4 @@ function graphOptions(options: PassOptions): BlockwiseOptions {
     ...sessionOptions(options),
     distillation: { topK, loss, temperature },
   };
-}
-
-function scalar(): Tensor {
-  return { type: "float32", dims: [], data: new Float32Array(1) };
 }

@@ -1,0 +1,135 @@
+import {
+  type BlockwiseOptions,
+  type BlockwiseTraining,
+  openBlockwise,
+  type Tensors,
+  trainingModel,
+} from "#/models/mod.ts";
+import { createSession, type Tensor } from "#/onnx/mod.ts";
+import type { Arrays } from "#/stages/train/feeds.ts";
+
+/** Runs a model forward and backward, in one piece or in many. */
+export type Engine = Pick<BlockwiseTraining, "weightNames" | "run" | "close">;
+
+/** The machine and the user, as {@linkcode openFitting} meets them. */
+export interface Surroundings {
+  /** Bytes of memory that are free; `undefined`, where that is not to be known. */
+  free?: () => number | undefined;
+  /** Says what was chosen. */
+  say?: (text: string) => Promise<void>;
+}
+
+/**
+ * As `openBlockwise`, in one piece.
+ *
+ * @param config config.json, verbatim.
+ * @param weights Shapes of the weights.
+ * @param options Of the graph and its session.
+ * @returns The engine, to be closed by the caller.
+ */
+export async function openWhole(
+  config: Record<string, unknown>,
+  weights: Arrays,
+  options: BlockwiseOptions,
+): Promise<Engine> {
+  const { bytes, weightNames } = trainingModel(config, weights, options);
+  const session = await createSession(bytes, options);
+  return {
+    weightNames,
+    run: (feeds, fetches) =>
+      session.run(feeds, {
+        ...fetches,
+        cross_entropy: scalar(),
+        ...options.distillation && { distance: scalar() },
+      }),
+    close: () => session.close(),
+  };
+}
+
+/**
+ * Whichever of `openWhole` and `openBlockwise` fits into the memory that is free
+ * when the first batch comes; the others are as large.
+ *
+ * @param config config.json, verbatim.
+ * @param weights Shapes of the weights.
+ * @param options Of the graphs and their sessions.
+ * @param surroundings What it asks the machine and tells the user.
+ * @returns The engine, to be closed by the caller.
+ */
+export function openFitting(
+  config: Record<string, unknown>,
+  weights: Arrays,
+  options: BlockwiseOptions,
+  { free = freeBytes, say = writeNote }: Surroundings = {},
+): Promise<Engine> {
+  const { weightNames, peakBytes, trainable } = trainingModel(
+    config,
+    weights,
+    options,
+  );
+  let engine: Promise<Engine> | undefined;
+  const choose = async ({ input_ids }: Tensors) => {
+    const [batch, length] = input_ids!.dims;
+    const needed = runBytes(peakBytes(batch!, length!), trainable);
+    const available = free();
+    if (available === undefined || needed <= available) {
+      return await openWhole(config, weights, options);
+    }
+    await say(
+      "train: going block by block, as the whole graph would take " +
+        `${gigabytes(needed)} of the free ${gigabytes(available)} ` +
+        "(--no-recompute goes on nevertheless)\n",
+    );
+    return await openBlockwise(config, weights, options);
+  };
+  return Promise.resolve({
+    weightNames,
+    run: async (feeds, fetches) =>
+      (await (engine ??= choose(feeds))).run(feeds, fetches),
+    close: async () => (await engine)?.close(),
+  });
+}
+
+/**
+ * What a step takes besides the weights: the graph, which has the gradients, what
+ * the arena of onnxruntime cannot use, and two moments.
+ */
+function runBytes(
+  graph: number,
+  trainable: ReadonlyMap<string, { shape: readonly number[] }>,
+): number {
+  let parameters = 0;
+  for (const { shape } of trainable.values()) {
+    parameters += shape.reduce((product, size) => product * size, 1);
+  }
+  return ARENA_SLACK * graph + 8 * parameters;
+}
+
+/**
+ * onnxruntime's arena grows by doubling: a graph of 0.4 GB took 1.0 times as much,
+ * one of 1.7 GB 1.65 times.
+ */
+const ARENA_SLACK = 1.7;
+
+function freeBytes(): number | undefined {
+  const asked = { name: "sys", kind: "systemMemoryInfo" } as const;
+  if (Deno.permissions.querySync(asked).state !== "granted") return undefined;
+  return Deno.systemMemoryInfo().available;
+}
+
+function gigabytes(bytes: number): string {
+  return `${(bytes / 1e9).toFixed(1)} GB`;
+}
+
+async function writeNote(text: string): Promise<void> {
+  await Deno.stderr.write(new TextEncoder().encode(text));
+}
+
+/**
+ * Where a graph writes a number.
+ *
+ * @returns A new scalar.
+ */
+export function scalar(): Tensor {
+  return { type: "float32", dims: [], data: new Float32Array(1) };
+}

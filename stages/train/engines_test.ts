@@ -1,0 +1,53 @@
+import assert from "node:assert/strict";
+import { openFitting } from "#/stages/train/engines.ts";
+import { assertAllClose } from "#/tests/allclose.ts";
+import {
+  lively,
+  real,
+  TINY_BATCH,
+  TINY_CONFIGS,
+  weightTensors,
+} from "#/tests/tiny_models.ts";
+
+const config = TINY_CONFIGS["llama, grouped queries"];
+const weights = lively(config);
+const { tokens, labels, fused, topK } = TINY_BATCH;
+
+/** Gradients by an engine on a machine with so much memory, and what it said. */
+async function gradients(free: number | undefined) {
+  const said: string[] = [];
+  const engine = await openFitting(config, weights, {
+    distillation: { topK, loss: "kl", temperature: 1 },
+  }, {
+    free: () => free,
+    say: (text) => Promise.resolve(void said.push(text)),
+  });
+  const fetches = Object.fromEntries(
+    engine.weightNames.map((name) => [
+      `grad.${name}`,
+      real(weights.get(name)!.shape, () => NaN),
+    ]),
+  );
+  const feeds = { ...weightTensors(weights), ...tokens, ...labels, ...fused };
+  for (let run = 0; run < 2; run++) await engine.run(feeds, fetches);
+  await engine.close();
+  return { fetches, said };
+}
+
+Deno.test("openFitting() goes block by block where the whole does not fit, and says so once", async () => {
+  const whole = await gradients(undefined);
+  const roomy = await gradients(1e9);
+  const tight = await gradients(1e3);
+  assert.deepEqual([...whole.said, ...roomy.said], []);
+  assert.equal(tight.said.length, 1);
+  assert.match(tight.said[0]!, /block by block/);
+  for (const [name, { data }] of Object.entries(whole.fetches)) {
+    assert.deepEqual(roomy.fetches[name]!.data, data);
+    // The same f32 operations; the order of sums may differ.
+    assertAllClose(
+      tight.fetches[name]!.data as Float32Array,
+      data as Float32Array,
+      { rtol: 1e-5, atol: 1e-6 },
+    );
+  }
+});

@@ -35,7 +35,7 @@ function expected(
   const reader = new ContinuationReader({
     target,
     source,
-    mapping: mapVocab(target, source),
+    mapping: [...mapVocab(target, source)],
   });
   const rows = [...reader.read(ours, theirs)];
   const at = new Map(

@@ -1,7 +1,7 @@
 import { compare, type PeerBench, peerName } from "#/bench/comparison.ts";
 import { takeTurns, timed } from "#/bench/measure.ts";
 import { PythonPeer } from "#/bench/python_peer.ts";
-import { adamw } from "#/kernels/mod.ts";
+import { adamw, allocateAdamw } from "#/kernels/mod.ts";
 
 /** Parameters of a small model. */
 const LENGTH = 11_000_000;
@@ -11,14 +11,11 @@ export const adamwBench: PeerBench = {
   name: "adamw",
   async run() {
     await using peer = await PythonPeer.open("torch_llama.py");
-    const arrays = {
-      param: new Float32Array(LENGTH).fill(1),
-      grad: new Float32Array(LENGTH).fill(0.01),
-      m: new Float32Array(LENGTH),
-      v: new Float32Array(LENGTH),
-    };
+    const [arrays] = allocateAdamw([LENGTH]);
+    arrays!.param.fill(1);
+    arrays!.grad.fill(0.01);
     const seconds = await takeTurns({
-      ours: timed(() => adamw(arrays, { step: 2, learningRate: 1e-4 }), 5),
+      ours: timed(() => adamw(arrays!, { step: 2, learningRate: 1e-4 }), 5),
       peer: peer && (async () => {
         const request = { length: LENGTH, times: 5 };
         return (await peer.call("adamw", request)).seconds;

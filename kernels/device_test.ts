@@ -85,6 +85,25 @@ Deno.test({
 });
 
 Deno.test({
+  name: "run() keeps no memory over 10,000 dispatches",
+  ignore: !device,
+  async fn() {
+    const resident: number[] = [];
+    for (let round = 0; round < 100; round++) {
+      // Together, as each wait for the GPU takes 10 ms at least.
+      const calls = Array.from({ length: 100 }, (_, i) => scale(4096 + i));
+      await Promise.all(calls);
+      resident.push(Deno.memoryUsage().rss);
+    }
+    const growth = Math.max(...resident.slice(50)) -
+      Math.max(...resident.slice(0, 50));
+    // 5,000 calls that kept their 48 KB would add 240 MB; the rest is the
+    // garbage collector's rhythm.
+    assert.ok(growth < 48 * 2 ** 20, `grew by ${growth} bytes`);
+  },
+});
+
+Deno.test({
   name: "run() returns empty outputs for no items",
   ignore: !device,
   async fn() {

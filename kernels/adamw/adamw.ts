@@ -9,15 +9,20 @@ import {
 
 /** Numbers per staged chunk: four arrays of 32 KiB stay in the cache. */
 const CHUNK = 8192;
-const BYTES = CHUNK * 4;
-/** Where each array's chunk lies in the memory. */
-const at = { param: 0, grad: BYTES, m: 2 * BYTES, v: 3 * BYTES } as const;
+
+/** Numbers of a vector. */
+const LANES = 4;
+
+/** Bytes of a page of memory, and how many a memory has at most. */
+const PAGE = 65_536;
+const MAX_PAGES = 65_536;
 
 /**
  * Apply one AdamW update with WebAssembly SIMD, in place.
  *
- * The arrays pass through a small memory chunk by chunk, so weights may live
- * in any buffer. Same input, same bits: no order depends on timing.
+ * Arrays of {@linkcode allocateAdamw} are updated where they are; others pass
+ * through a small memory chunk by chunk, at twice the cost. Same input, same
+ * bits: no order depends on timing, and no result on where an array lives.
  *
  * @param arrays The weight, its gradient and moments.
  * @param options See {@linkcode AdamwOptions}.
@@ -25,21 +30,41 @@ const at = { param: 0, grad: BYTES, m: 2 * BYTES, v: 3 * BYTES } as const;
  */
 export function adamw(arrays: AdamwArrays, options: AdamwOptions): void {
   checkUpdate(arrays, options);
-  const { param, grad, m, v } = arrays;
   const constants = updateConstants(options);
-  const { staged, update } = instance();
-  for (let first = 0; first < param.length; first += CHUNK) {
-    const last = Math.min(first + CHUNK, param.length);
-    const length = last - first;
-    staged.param.set(param.subarray(first, last));
-    staged.grad.set(grad.subarray(first, last));
-    staged.m.set(m.subarray(first, last));
-    staged.v.set(v.subarray(first, last));
-    update(length * 4, ...constants);
-    param.set(staged.param.subarray(0, length), first);
-    m.set(staged.m.subarray(0, length), first);
-    v.set(staged.v.subarray(0, length), first);
+  const { param, grad, m, v } = arrays;
+  const home = homeOf(param);
+  const isTogether = [grad, m, v].every((one) => one.buffer === param.buffer);
+  const whole = home && isTogether ? wholeVectors(param) : 0;
+  home?.update(...offsets(arrays), whole * 4, ...constants);
+  for (let first = whole; first < param.length; first += CHUNK) {
+    const chunk = sliceOf(arrays, first, first + CHUNK);
+    updateStaged(chunk, constants);
   }
+}
+
+/**
+ * Allocate the arrays of weights where {@linkcode adamw} needs no copies.
+ *
+ * @param lengths How many numbers each weight has.
+ * @returns The arrays of each weight, all zeros; those of a weight beyond 2²⁸
+ * numbers are ordinary ones.
+ */
+export function allocateAdamw(lengths: readonly number[]): AdamwArrays[] {
+  const all: AdamwArrays[] = [];
+  let batch: number[] = [];
+  let bytes = 0;
+  const allocate = () => {
+    if (batch.length > 0) all.push(...allocateTogether(batch, bytes));
+    [batch, bytes] = [[], 0];
+  };
+  for (const length of lengths) {
+    const needed = 4 * paddedBytes(length);
+    if (bytes + needed > MAX_PAGES * PAGE) allocate();
+    batch.push(length);
+    bytes += needed;
+  }
+  allocate();
+  return all;
 }
 
 /**
@@ -50,15 +75,109 @@ export function adamw(arrays: AdamwArrays, options: AdamwOptions): void {
  * @returns Σ x², equal to {@linkcode sumSquaresCpu}'s within f64 rounding.
  */
 export function sumSquares(values: Float32Array): number {
-  const { staged, squares } = instance();
-  let sum = 0;
-  for (let first = 0; first < values.length; first += CHUNK) {
-    const last = Math.min(first + CHUNK, values.length);
-    staged.param.set(values.subarray(first, last));
-    staged.param.fill(0, last - first, last - first + 3);
-    sum += squares((last - first) * 4);
+  const home = homeOf(values);
+  const whole = home ? wholeVectors(values) : 0;
+  let sum = home?.squares(values.byteOffset, whole * 4) ?? 0;
+  const { arrays: { param: staged }, instance } = staging();
+  for (let first = whole; first < values.length; first += CHUNK) {
+    const chunk = values.subarray(first, first + CHUNK);
+    staged.set(chunk);
+    staged.fill(0, chunk.length, chunk.length + LANES - 1);
+    sum += instance.squares(staged.byteOffset, chunk.length * 4);
   }
   return sum;
+}
+
+/** A memory and the functions that work in it. */
+interface Instance {
+  memory: WebAssembly.Memory;
+  /** Addresses of param, grad, m, v; bytes; constants. */
+  update: (...numbers: number[]) => void;
+  /** An address and bytes. */
+  squares: (address: number, bytes: number) => number;
+}
+
+const homes = new WeakMap<ArrayBufferLike, Instance>();
+
+function homeOf({ buffer }: Float32Array): Instance | undefined {
+  return homes.get(buffer);
+}
+
+function instantiate(bytes: number): Instance {
+  const pages = Math.max(1, Math.ceil(bytes / PAGE));
+  const code = wasmModule([updateFunction(), squaresFunction()], pages);
+  const { exports } = new WebAssembly.Instance(new WebAssembly.Module(code));
+  const instance = exports as unknown as Instance;
+  homes.set(instance.memory.buffer, instance);
+  return instance;
+}
+
+function allocateTogether(
+  lengths: readonly number[],
+  bytes: number,
+): AdamwArrays[] {
+  const isOrdinary = bytes > MAX_PAGES * PAGE;
+  const buffer = isOrdinary ? undefined : instantiate(bytes).memory.buffer;
+  let end = 0;
+  return lengths.map((length) => {
+    const next = () => {
+      if (!buffer) return new Float32Array(length);
+      const array = new Float32Array(buffer, end, length);
+      end += paddedBytes(length);
+      return array;
+    };
+    return { param: next(), grad: next(), m: next(), v: next() };
+  });
+}
+
+function paddedBytes(length: number): number {
+  return Math.ceil(length / LANES) * LANES * 4;
+}
+
+interface Staging {
+  arrays: AdamwArrays;
+  instance: Instance;
+}
+
+let loaded: Staging | undefined;
+
+function staging(): Staging {
+  if (loaded) return loaded;
+  const [arrays] = allocateAdamw([CHUNK]);
+  loaded = { arrays: arrays!, instance: homeOf(arrays!.param)! };
+  return loaded;
+}
+
+function updateStaged(arrays: AdamwArrays, constants: readonly number[]) {
+  const { arrays: staged, instance } = staging();
+  const { length } = arrays.param;
+  for (const name of NAMES) staged[name].set(arrays[name]);
+  instance.update(...offsets(staged), length * 4, ...constants);
+  for (const name of ["param", "m", "v"] as const) {
+    arrays[name].set(staged[name].subarray(0, length));
+  }
+}
+
+/** In the order of the parameters of the update. */
+const NAMES = ["param", "grad", "m", "v"] as const;
+
+function offsets(arrays: AdamwArrays): number[] {
+  return NAMES.map((name) => arrays[name].byteOffset);
+}
+
+function sliceOf(arrays: AdamwArrays, first: number, last: number) {
+  const { param, grad, m, v } = arrays;
+  return {
+    param: param.subarray(first, last),
+    grad: grad.subarray(first, last),
+    m: m.subarray(first, last),
+    v: v.subarray(first, last),
+  };
+}
+
+/** The last few numbers are staged: a vector would reach beyond the array. */
+function wholeVectors({ length }: Float32Array): number {
+  return length - length % LANES;
 }
 
 /** The nine f32 parameters of the loop, after its length. */
@@ -78,47 +197,20 @@ function updateConstants(options: AdamwOptions): number[] {
   ];
 }
 
-interface Instance {
-  staged: { [Name in keyof typeof at]: Float32Array };
-  update: (bytes: number, ...constants: number[]) => void;
-  squares: (bytes: number) => number;
-}
-
-let loaded: Instance | undefined;
-
-function instance(): Instance {
-  if (loaded) return loaded;
-  const bytes = wasmModule([updateFunction(), squaresFunction()], 2);
-  const module = new WebAssembly.Module(bytes);
-  const { memory, update, squares } = new WebAssembly.Instance(module)
-    .exports as unknown as Instance & { memory: WebAssembly.Memory };
-  const chunk = (offset: number) =>
-    new Float32Array(memory.buffer, offset, CHUNK);
-  loaded = {
-    staged: {
-      param: chunk(at.param),
-      grad: chunk(at.grad),
-      m: chunk(at.m),
-      v: chunk(at.v),
-    },
-    update,
-    squares,
-  };
-  return loaded;
-}
-
-/** `update(bytes, …constants)`: one AdamW update of the staged chunk. */
+/** `update(param, grad, m, v, bytes, …constants)`: one AdamW update. */
 function updateFunction(): WasmFunction {
-  const [bytes, scale, beta1, rest1, beta2] = [0, 1, 2, 3, 4] as const;
-  const [rest2, inverse, epsilon, rate, decay] = [5, 6, 7, 8, 9] as const;
-  const [i, g, m, v, p] = [10, 11, 12, 13, 14] as const;
+  const at = { param: 0, grad: 1, m: 2, v: 3 } as const;
+  const [bytes, scale, beta1, rest1, beta2] = [4, 5, 6, 7, 8] as const;
+  const [rest2, inverse, epsilon, rate, decay] = [9, 10, 11, 12, 13] as const;
+  const [i, g, m, v, p] = [14, 15, 16, 17, 18] as const;
   const get = op.get;
   const constant = (local: number): Code => [get(local), op.splat];
-  const read = (offset: number): Code => [get(i), op.load(offset)];
-  const write = (offset: number, value: Code): Code => [
-    get(i),
+  const address = (array: number): Code => [get(i), get(array), op.i32Add];
+  const read = (array: number): Code => [address(array), op.load(0)];
+  const write = (array: number, value: Code): Code => [
+    address(array),
     value,
-    op.store(offset),
+    op.store(0),
   ];
   const times = (x: Code, y: Code): Code => [x, y, op.mul];
   const plus = (x: Code, y: Code): Code => [x, y, op.add];
@@ -151,30 +243,31 @@ function updateFunction(): WasmFunction {
   ];
   return {
     name: "update",
-    params: [type.i32, ...Array(9).fill(type.f32)],
+    params: [...Array(5).fill(type.i32), ...Array(9).fill(type.f32)],
     results: [],
     locals: [type.i32, type.v128, type.v128, type.v128, type.v128],
     body: forEachVector(i, bytes, body),
   };
 }
 
-/** `squares(bytes)`: Σ x² of the first staged chunk. */
+/** `squares(address, bytes)`: Σ x². */
 function squaresFunction(): WasmFunction {
-  const [bytes, i, x, sum] = [0, 1, 2, 3] as const;
+  const [address, bytes, i, x, sum] = [0, 1, 2, 3, 4] as const;
   const { get, set } = op;
   const addSquare: Code = [
     set(x),
     [get(sum), get(x), get(x), op.f64x2Mul, op.f64x2Add],
     set(sum),
   ];
+  const read: Code = [get(i), get(address), op.i32Add, op.load(0)];
   const body: Code = [
-    [get(i), op.load(at.param), op.promoteLow, addSquare],
-    [get(i), op.load(at.param), get(i), op.load(at.param)],
+    [read, op.promoteLow, addSquare],
+    [read, read],
     [op.highHalf, op.promoteLow, addSquare],
   ];
   return {
     name: "squares",
-    params: [type.i32],
+    params: [type.i32, type.i32],
     results: [type.f64],
     locals: [type.i32, type.v128, type.v128],
     body: [

@@ -1,4 +1,4 @@
-import { adamw } from "#/kernels/adamw/adamw.ts";
+import { adamw, allocateAdamw } from "#/kernels/adamw/adamw.ts";
 import { type AdamwArrays, adamwCpu } from "#/kernels/adamw/adamw_cpu.ts";
 
 // A small model's weights as one array.
@@ -16,6 +16,14 @@ Deno.bench("adamwCpu()", { group, baseline: true }, () => {
   adamwCpu(arrays, options);
 });
 
-Deno.bench("adamw()", { group }, () => {
+Deno.bench("adamw(), ordinary arrays", { group }, () => {
   adamw(arrays, options);
+});
+
+const [allocated] = allocateAdamw([length]);
+allocated!.param.fill(1);
+allocated!.grad.set(arrays.grad);
+
+Deno.bench("adamw(), arrays of allocateAdamw()", { group }, () => {
+  adamw(allocated!, options);
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { adamw, sumSquares } from "#/kernels/adamw/adamw.ts";
+import { adamw, allocateAdamw, sumSquares } from "#/kernels/adamw/adamw.ts";
 import {
   type AdamwArrays,
   adamwCpu,
@@ -67,6 +67,43 @@ Deno.test("adamw() gives the same bits twice", () => {
   assert.deepEqual(one, two);
 });
 
+Deno.test("adamw() gives arrays of allocateAdamw() the same bits", () => {
+  fc.assert(
+    fc.property(fc.array(lengths, { maxLength: 4 }), (sizes) => {
+      const together = allocateAdamw(sizes);
+      const apart = sizes.map((length, i) => randomArrays(length, i));
+      together.forEach((arrays, i) => assign(arrays, apart[i]!));
+      const options = { step: 2, learningRate: 1e-3, weightDecay: 0.1 };
+      // The neighbours of an array stay as they are while it changes.
+      for (let i = 0; i < sizes.length; i++) {
+        adamw(together[i]!, options);
+        adamw(apart[i]!, options);
+        together.forEach((arrays, j) => {
+          for (const name of ["param", "grad", "m", "v"] as const) {
+            assert.deepEqual(arrays[name], apart[j]![name]);
+          }
+        });
+      }
+    }),
+    { numRuns: 20 },
+  );
+});
+
+Deno.test("adamw() leaves what lies behind a part of an array", () => {
+  const [arrays] = allocateAdamw([20]);
+  assign(arrays!, randomArrays(20, 1));
+  const before = copy(arrays!);
+  const { param, grad, m, v } = arrays!;
+  adamw({
+    param: param.subarray(1, 8),
+    grad: grad.subarray(1, 8),
+    m: m.subarray(1, 8),
+    v: v.subarray(1, 8),
+  }, { step: 1, learningRate: 1 });
+  const changed = [...param.keys()].filter((i) => param[i] !== before.param[i]);
+  assert.deepEqual(changed, [1, 2, 3, 4, 5, 6, 7]);
+});
+
 Deno.test("adamw() throws if the lengths differ", () => {
   const arrays = { ...randomArrays(4, 1), grad: new Float32Array(3) };
   assert.throws(
@@ -83,11 +120,15 @@ Deno.test("sumSquares() matches sumSquaresCpu()", () => {
     fc.property(lengths, fc.integer(), (length, seed) => {
       adamw(randomArrays(9001, 5), { step: 1, learningRate: 1 }); // dirty memory
       const { param } = randomArrays(length, seed);
+      const [allocated] = allocateAdamw([length]);
+      allocated!.param.set(param);
       // f64 sums in two orders.
-      assertAllClose([sumSquares(param)], [sumSquaresCpu(param)], {
-        rtol: 1e-12,
-        atol: 0,
-      });
+      for (const array of [param, allocated!.param]) {
+        assertAllClose([sumSquares(array)], [sumSquaresCpu(param)], {
+          rtol: 1e-12,
+          atol: 0,
+        });
+      }
     }),
     { numRuns: 20 },
   );
@@ -112,6 +153,12 @@ function randomArrays(length: number, seed: number): AdamwArrays {
     m: new Float32Array(length),
     v: new Float32Array(length),
   };
+}
+
+function assign(to: AdamwArrays, from: AdamwArrays): void {
+  for (const name of ["param", "grad", "m", "v"] as const) {
+    to[name].set(from[name]);
+  }
 }
 
 function copy({ param, grad, m, v }: AdamwArrays): AdamwArrays {

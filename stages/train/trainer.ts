@@ -1,5 +1,6 @@
 import { join } from "node:path";
-import { adamw, sumSquares } from "#/kernels/adamw/adamw.ts";
+import { adamw, allocateAdamw, sumSquares } from "#/kernels/adamw/adamw.ts";
+import type { AdamwArrays } from "#/kernels/adamw/adamw_cpu.ts";
 import {
   openCheckpoint,
   readSafetensorsHeader,
@@ -72,12 +73,12 @@ export class Trainer implements AsyncDisposable {
 
   private constructor(
     setup: TrainerSetup,
-    state: { weights: Arrays; m: Moments; v: Moments },
+    state: Record<keyof AdamwArrays, Arrays>,
     pass: Pass,
   ) {
     this.#setup = setup;
-    this.#weights = state.weights;
-    this.#gradients = zerosLike(state.weights);
+    this.#weights = state.param;
+    this.#gradients = state.grad;
     this.#m = state.m;
     this.#v = state.v;
     this.#pass = pass;
@@ -97,10 +98,14 @@ export class Trainer implements AsyncDisposable {
     const weights = new Map(
       pass.weightNames.map((name) => [name, all.get(name)!]),
     );
-    const [m, v] = setup.optimizer
-      ? await readMoments(setup.optimizer, weights)
-      : [zerosLike(weights), zerosLike(weights)];
-    return new Trainer(setup, { weights, m, v }, pass);
+    const state = allocateState(weights);
+    copyTo(state.param, weights);
+    if (setup.optimizer) {
+      const [m, v] = await readMoments(setup.optimizer, weights);
+      copyTo(state.m, m);
+      copyTo(state.v, v);
+    }
+    return new Trainer(setup, state, pass);
   }
 
   /**
@@ -252,6 +257,29 @@ async function readMoments(
     return moments;
   };
   return [await read("m."), await read("v.")];
+}
+
+/** Where the optimizer updates weights without copies. */
+function allocateState(weights: Arrays): Record<keyof AdamwArrays, Arrays> {
+  const shapes = [...weights].map(([name, { shape }]) => ({ name, shape }));
+  const allocated = allocateAdamw(
+    Array.from(weights.values(), ({ data }) => data.length),
+  );
+  const pick = (array: keyof AdamwArrays): Arrays =>
+    new Map(shapes.map(({ name, shape }, index) => [
+      name,
+      { shape, data: allocated[index]![array] },
+    ]));
+  return {
+    param: pick("param"),
+    grad: pick("grad"),
+    m: pick("m"),
+    v: pick("v"),
+  };
+}
+
+function copyTo(arrays: Arrays, from: Arrays): void {
+  for (const [name, { data }] of arrays) data.set(from.get(name)!.data);
 }
 
 function zerosLike(arrays: Arrays): Arrays {

@@ -28,7 +28,7 @@ export const usual: Record<string, Flag> = {
   "warmup-ratio": 0.05,
   "save-every": 0,
   "learning-rate": 1e-3,
-  "lm-weight": 0.2,
+  "lm-weight": 0.3,
 };
 
 /** What the published scripts pack and train with. */
@@ -161,7 +161,7 @@ export const arms = {
       ...published,
     },
   ],
-  weights: [0.1, 0.3, 0.5, 0.9].map((weight) =>
+  weights: [0.1, 0.2, 0.5, 0.9].map((weight) =>
     bestWith(`λ = ${weight}`, { "lm-weight": weight })
   ),
   residuals: ["spread", "ignored", "zero"].map((residual) =>

@@ -105,6 +105,7 @@ export class Lab {
       model: cast.target,
       data: packed,
       out: student,
+      resume: true,
       ...all,
     }) as [{ tokens: number; seconds: number }];
     const result: StudentResult = {

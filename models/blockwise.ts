@@ -10,6 +10,7 @@ import {
 } from "#/onnx/mod.ts";
 import { describeModel, type Model } from "./architectures.ts";
 import type { Distillation } from "./loss_head.ts";
+import { rowChunks, rowsAtATime } from "./row_chunks.ts";
 import { Trace } from "./trace.ts";
 import { recordLoss } from "./training.ts";
 import { WeightNames, type WeightShapes } from "./weights.ts";
@@ -18,6 +19,8 @@ import { WeightNames, type WeightShapes } from "./weights.ts";
 export interface BlockwiseOptions extends SessionOptions {
   /** Learn from fused distributions as well; from labels alone by default. */
   distillation?: Distillation;
+  /** Rows that go through the head at a time; by default 64 MB of logits. */
+  headRows?: number;
 }
 
 /** Tensors by name. */
@@ -37,18 +40,32 @@ interface Parts {
   readonly blocks: readonly Part[];
   readonly blocksBackward: readonly Part[];
   readonly head: Part;
+  /** Rows that go through the head at a time. */
+  readonly headRows: number;
+}
+
+/** Where a step writes gradients. */
+interface Gradients {
+  /** `grad.<name>` for every weight. */
+  readonly fetches: Tensors;
+  /** The weights whose gradients have a part already. */
+  readonly written: Set<string>;
+  /** For the further parts, by weight. */
+  readonly more: Map<string, Float32Array<ArrayBuffer>>;
 }
 
 /**
  * A training graph in parts, one block of the model at a time. Of the forward
  * pass only what enters a block is kept; the backward pass computes the rest
- * again. It takes less memory and more time than the graph of `trainingModel`,
+ * again, and rows go through the head some at a time. It takes less memory and more time than the graph of `trainingModel`,
  * and gives the same outputs by the same names.
  */
 export class BlockwiseTraining implements AsyncDisposable {
   /** Weights that are inputs; each has a gradient `grad.<name>`. */
   readonly weightNames: readonly string[];
   readonly #parts: Parts;
+  /** Kept from step to step: they may be as large as the embeddings. */
+  readonly #more = new Map<string, Float32Array<ArrayBuffer>>();
 
   /**
    * Use {@linkcode openBlockwise}.
@@ -71,27 +88,43 @@ export class BlockwiseTraining implements AsyncDisposable {
    * @returns Them, and `loss`, `cross_entropy` and `distance`.
    */
   async run(feeds: Tensors, fetches: Tensors): Promise<Record<string, Tensor>> {
-    const { embed, embedBackward, blocks, blocksBackward, head } = this.#parts;
-    const written = new Set<string>();
+    const { embed, embedBackward, blocks, blocksBackward } = this.#parts;
+    const gradients = { fetches, written: new Set<string>(), more: this.#more };
     const entering: Tensor[] = [];
     let x = (await runPart(embed, feeds)).y!;
     for (const block of blocks) {
       entering.push(x);
       x = (await runPart(block, { ...feeds, x })).y!;
     }
-    const backward = async (part: Part, feeds: Tensors) => {
-      const outputs = await runPart(part, feeds, fetches, written);
-      for (const name of part.weights) written.add(name);
-      return outputs;
-    };
-    const { dx, ...losses } = await backward(head, { ...feeds, x });
-    let dy = dx!;
+    const { dx, losses } = await this.#runHead(feeds, x, gradients);
+    let dy: Tensor = dx;
     for (const block of blocksBackward.toReversed()) {
       const x = entering.pop()!;
-      dy = (await backward(block, { ...feeds, x, dy })).dx!;
+      dy = (await runPart(block, { ...feeds, x, dy }, gradients)).dx!;
     }
-    await backward(embedBackward, { ...feeds, dy });
+    await runPart(embedBackward, { ...feeds, dy }, gradients);
     return { ...fetches, ...losses };
+  }
+
+  /** Loss and gradients of the head, some rows at a time. */
+  async #runHead(feeds: Tensors, x: Tensor, gradients: Gradients) {
+    const { head, headRows } = this.#parts;
+    const pick = (names: readonly string[]) =>
+      Object.fromEntries(names.map((name) => [name, feeds[name]!]));
+    const weights = pick(head.weights);
+    const perToken = pick(head.session.inputs.filter((name) => name in feeds));
+    const losses: Record<string, Tensor> = {};
+    const dx = new Float32Array(x.data.length);
+    let filled = 0;
+    for (const chunk of rowChunks(perToken, x, headRows)) {
+      const outputs = await runPart(head, { ...weights, ...chunk }, gradients);
+      dx.set(outputs.dx!.data as Float32Array, filled);
+      filled += outputs.dx!.data.length;
+      for (const name of LOSSES) {
+        if (outputs[name]) losses[name] = sum(losses[name], outputs[name]);
+      }
+    }
+    return { dx: { ...x, data: dx }, losses };
   }
 
   /** Free what it holds. */
@@ -134,7 +167,7 @@ export async function openBlockwise(
     return { session: await sessions.get(key)!, weights: part.weights };
   };
   try {
-    const parts = await buildParts(model, build, options.distillation);
+    const parts = await buildParts(model, build, options);
     names.checkUnused();
     return new BlockwiseTraining(parts);
   } catch (error) {
@@ -148,10 +181,11 @@ export async function openBlockwise(
 async function buildParts(
   model: Model,
   build: (record: (part: PartTape) => void) => Promise<Part>,
-  distillation?: Distillation,
+  { distillation, headRows = rowsAtATime(model.vocabSize) }: BlockwiseOptions,
 ): Promise<Parts> {
   const layers = Array.from({ length: model.layers }, (_, layer) => layer);
   return {
+    headRows,
     embed: await build((part) => {
       part.tape.output(model.embed(part.trace()), "y");
     }),
@@ -224,36 +258,55 @@ class PartTape {
 }
 
 /**
- * Run a part, its weights by their names in the files. A gradient that another
- * part has already written (of a tied weight) is added to.
+ * Run a part, its weights by their names in the files. A gradient that has a part
+ * already (of a tied weight, or by other rows) is added to.
  */
 async function runPart(
   { session, weights }: Part,
   feeds: Tensors,
-  fetches: Tensors = {},
-  written: ReadonlySet<string> = new Set(),
+  gradients?: Gradients,
 ): Promise<Record<string, Tensor>> {
   const inputs = Object.fromEntries(session.inputs.map((name) => {
     const index = name.match(/^w(\d+)$/)?.[1];
     return [name, feeds[index ? weights[Number(index)]! : name]!];
   }));
-  const target = (name: string) => {
+  const fetches: Record<string, Tensor | null> = {};
+  const further: [sum: Float32Array, more: Float32Array][] = [];
+  for (const name of session.outputs) {
     const index = name.match(/^dw(\d+)$/)?.[1];
-    return index ? weights[Number(index)]! : undefined;
-  };
-  const outputs = await session.run(
-    inputs,
-    Object.fromEntries(session.outputs.map((name) => {
-      const weight = target(name);
-      const isFresh = weight !== undefined && !written.has(weight);
-      return [name, isFresh ? fetches[`grad.${weight}`]! : null];
-    })),
-  );
-  for (const [name, { data }] of Object.entries(outputs)) {
-    const weight = target(name);
-    if (weight === undefined || !written.has(weight)) continue;
-    const sum = fetches[`grad.${weight}`]!.data as Float32Array;
-    for (let i = 0; i < sum.length; i++) sum[i]! += Number(data[i]);
+    fetches[name] = null;
+    if (index === undefined || !gradients) continue;
+    const weight = weights[Number(index)]!;
+    const target = gradients.fetches[`grad.${weight}`]!;
+    fetches[name] = target;
+    if (!gradients.written.has(weight)) continue;
+    const data = moreOf(gradients, weight, target.data.length);
+    fetches[name] = { ...target, data };
+    further.push([target.data as Float32Array, data]);
   }
+  const outputs = await session.run(inputs, fetches);
+  for (const [sum, more] of further) {
+    for (let i = 0; i < sum.length; i++) sum[i]! += more[i]!;
+  }
+  for (const weight of weights) gradients?.written.add(weight);
   return outputs;
+}
+
+function moreOf(
+  { more }: Gradients,
+  weight: string,
+  length: number,
+): Float32Array<ArrayBuffer> {
+  const known = more.get(weight);
+  if (known) return known;
+  const made = new Float32Array(length);
+  more.set(weight, made);
+  return made;
+}
+
+const LOSSES = ["cross_entropy", "distance", "loss"];
+
+function sum(a: Tensor | undefined, b: Tensor): Tensor {
+  if (!a) return b;
+  return { ...b, data: Float32Array.of(Number(a.data[0]) + Number(b.data[0])) };
 }

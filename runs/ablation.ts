@@ -33,6 +33,7 @@ interface Flags {
   only: readonly string[];
   quick: boolean;
   docs: string | undefined;
+  threads: number | undefined;
 }
 
 /** Arms that show what the target's vocabulary does to fusion. */
@@ -99,6 +100,12 @@ export const command: Command = defineCommand(
       description:
         message`Four methods, one seed, 60 steps: within ten minutes`,
     }),
+    threads: optional(
+      option("--threads", integer({ min: 1 }), {
+        description:
+          message`Threads of onnxruntime while training (default: all cores)`,
+      }),
+    ),
     docs: optional(
       option("--docs", string({ metavar: "DIR" }), {
         description:
@@ -116,7 +123,7 @@ async function ablate(flags: Flags): Promise<Report> {
   await writeCorpus(`${out}/corpus`);
   const results: AblationResults = { seeds, steps, before: {}, groups: {} };
   for (const [name, { arms, target }] of Object.entries(asked(flags))) {
-    const { lab, before } = await openLab(target, out);
+    const { lab, before } = await openLab(target, flags);
     results.before[target] = before;
     const group: ArmResult[] = results.groups[name] = [];
     // A seed of all arms after the other, so that what is there can be compared.
@@ -160,7 +167,7 @@ function asked({ only, quick }: Flags): Record<string, Question> {
   };
 }
 
-async function openLab(target: string, out: string) {
+async function openLab(target: string, { out, threads }: Flags) {
   const corpus = `${out}/corpus`;
   const tests = filesOf(corpus, "test");
   const models = target === "demo" ? cast : {
@@ -172,6 +179,7 @@ async function openLab(target: string, out: string) {
     sameTokenizer: () => sameTokenizer(models, corpus, `${out}/same-tokenizer`),
     corpus,
     out: `${out}/${target.replaceAll(" ", "-")}`,
+    threads,
   });
   return { lab, before: await score(models.target, tests) };
 }

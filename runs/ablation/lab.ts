@@ -26,6 +26,8 @@ export interface LabPlan {
   corpus: string;
   /** Where everything goes. */
   out: string;
+  /** Threads of onnxruntime, for those who let several run side by side. */
+  threads?: number | undefined;
 }
 
 /**
@@ -94,7 +96,7 @@ export class Lab {
     { arm, packed }: Prepared,
     flags: { seed: number } & Record<string, Flag>,
   ): Promise<StudentResult> {
-    const { cast, corpus, out } = this.#plan;
+    const { cast, corpus, out, threads } = this.#plan;
     const all: Record<string, Flag> = { ...usual, ...arm.flags, ...flags };
     const key = await hashOf(packed, all);
     const file = `${out}/results/${key}.json`;
@@ -106,6 +108,7 @@ export class Lab {
       data: packed,
       out: student,
       resume: true,
+      threads,
       ...all,
     }) as [{ tokens: number; seconds: number }];
     const result: StudentResult = {

@@ -4,10 +4,26 @@ import { realTokenizer } from "#/tests/real_tokenizers.ts";
 import { loadTokenizer } from "#/tokenizers/mod.ts";
 import { blocks } from "#/bench/texts.ts";
 
-/** Llamas of two sizes with 32,000 tokens. */
+/** Llamas of the demo's size with 8,192 tokens, and of two sizes with 32,000. */
 export const LLAMAS = {
-  "11 M": llama({ hidden: 256, inner: 704, layers: 4, heads: 8, groups: 4 }),
+  "1.8 M": llama({
+    vocab: 8192,
+    hidden: 128,
+    inner: 344,
+    layers: 4,
+    heads: 4,
+    groups: 2,
+  }),
+  "11 M": llama({
+    vocab: 32_000,
+    hidden: 256,
+    inner: 704,
+    layers: 4,
+    heads: 8,
+    groups: 4,
+  }),
   "168 M": llama({
+    vocab: 32_000,
     hidden: 1024,
     inner: 2816,
     layers: 12,
@@ -16,13 +32,14 @@ export const LLAMAS = {
   }),
 } as const;
 
-function llama({ hidden, inner, layers, heads, groups }: {
+function llama({ vocab, hidden, inner, layers, heads, groups }: {
+  vocab: number;
   hidden: number;
   inner: number;
   layers: number;
   heads: number;
   groups: number;
-}): Record<string, unknown> {
+}) {
   return {
     model_type: "llama",
     architectures: ["LlamaForCausalLM"],
@@ -32,7 +49,7 @@ function llama({ hidden, inner, layers, heads, groups }: {
     num_hidden_layers: layers,
     num_attention_heads: heads,
     num_key_value_heads: groups,
-    vocab_size: 32000,
+    vocab_size: vocab,
     max_position_embeddings: 2048,
     rms_norm_eps: 1e-5,
     rope_theta: 10000,
@@ -64,6 +81,7 @@ export async function writeLlama(
  * @param length T.
  * @param topK K.
  * @param lmWeight Weight λ of the label.
+ * @param vocabSize V; tokens beyond it are folded into it.
  * @returns The batch.
  */
 export async function sampleBatch(
@@ -71,10 +89,12 @@ export async function sampleBatch(
   length: number,
   topK: number,
   lmWeight: number,
+  vocabSize: number,
 ): Promise<Batch> {
   const tokenizer = await loadTokenizer(await realTokenizer("llama2"));
   const [text] = await blocks(batch * length * 6, 1);
-  const inputIds = tokenizer.encode(text!).ids.slice(0, batch * length);
+  const inputIds = tokenizer.encode(text!).ids.slice(0, batch * length)
+    .map((id) => id % vocabSize);
   const isLast = (at: number) => at % length === length - 1;
   const rows = batch * (length - 1);
   const weights = (share: number) =>
@@ -94,7 +114,7 @@ export async function sampleBatch(
       topK,
       ids: Int32Array.from({ length: inputIds.length * topK }, (_, entry) => {
         const [at, k] = [Math.floor(entry / topK), entry % topK];
-        return (inputIds[at]! * 7 + at + 911 * k) % 32000;
+        return (inputIds[at]! * 7 + at + 911 * k) % vocabSize;
       }),
       probs: Float32Array.from(
         { length: inputIds.length * topK },

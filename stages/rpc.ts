@@ -16,7 +16,28 @@ export type Methods = Record<string, (...args: never[]) => Promise<unknown>>;
 /** The scope of a worker, as far as it is used. */
 interface WorkerScope {
   onmessage: ((event: MessageEvent<Call>) => void) | null;
-  postMessage(message: Answer): void;
+  postMessage(message: Answer, transfer: ArrayBuffer[]): void;
+}
+
+/**
+ * The buffers of arrays.
+ *
+ * @param record Whatever has arrays for properties.
+ * @returns One for each of its arrays.
+ */
+export function buffersOf(record: object): ArrayBuffer[] {
+  return Object.values(record).flatMap((value) =>
+    ArrayBuffer.isView(value) ? [value.buffer as ArrayBuffer] : []
+  );
+}
+
+/**
+ * Give the memory of arrays back now, not when it is swept.
+ *
+ * @param record Whatever has arrays for properties, which are empty afterwards.
+ */
+export function release(record: object): void {
+  for (const buffer of buffersOf(record)) buffer.transfer(0);
 }
 
 /** Classes of errors that keep their class across the border. */
@@ -30,14 +51,21 @@ const ERRORS: Record<string, ErrorConstructor> = {
  * Answer calls in this worker, one after another.
  *
  * @param methods What it offers.
+ * @param transfer The buffers of a result that are moved, not copied. Defaults
+ * to none.
  */
-export function serve(methods: Methods): void {
+export function serve(
+  methods: Methods,
+  transfer: (result: unknown) => ArrayBuffer[] = () => [],
+): void {
   const scope = globalThis as unknown as WorkerScope;
   let last: Promise<void> = Promise.resolve();
   scope.onmessage = ({ data }) => {
-    last = last.then(async () =>
-      scope.postMessage(await answer(methods, data))
-    );
+    last = last.then(async () => {
+      const message = await answer(methods, data);
+      const moved = "result" in message ? transfer(message.result) : [];
+      scope.postMessage(message, moved);
+    });
   };
 }
 

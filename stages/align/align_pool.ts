@@ -1,5 +1,5 @@
 import type { RepresentationRow } from "#/shards/mod.ts";
-import { RemoteMethods } from "#/stages/rpc.ts";
+import { buffersOf, RemoteMethods } from "#/stages/rpc.ts";
 import type { VocabularyTable } from "#/tokenizers/mod.ts";
 import type { AlignWorkerMethods } from "./align_worker.ts";
 import type {
@@ -14,18 +14,26 @@ import type { AlignMethodName } from "./methods/mod.ts";
 /** Where transport is solved. */
 export type TransportDevice = "auto" | "cpu" | "webgpu";
 
-/** What a worker needs to begin. */
+/** What the pool needs to begin. */
 export interface AlignSetup {
-  /** The target's tokens. */
-  target: VocabularyTable;
+  /** The target's directory. */
+  target: string;
   /** The source's. */
-  source: VocabularyTable;
+  source: string;
   /** What `mapVocab()` says of the two. */
   mapping: MappingTable;
   /** Where to solve; `auto` is WebGPU where there is an adapter. */
   device: TransportDevice;
   /** How blocks are aligned. */
   options: Omit<BlockAlignerOptions, "solve"> & { method: AlignMethodName };
+}
+
+/** What a worker needs to begin. */
+export interface WorkerSetup extends Omit<AlignSetup, "target" | "source"> {
+  /** The target's tokens. */
+  target: VocabularyTable;
+  /** The source's. */
+  source: VocabularyTable;
 }
 
 /** Aligns blocks in workers. */
@@ -49,9 +57,14 @@ export class AlignPool implements Aligner, Disposable {
    * @throws {RangeError} If the mapping is not one of these tokenizers.
    * @throws {Error} If there is no adapter and one is asked for.
    */
-  async open(setup: AlignSetup): Promise<void> {
+  async open({ target, source, ...setup }: AlignSetup): Promise<void> {
+    // Read in one worker only: what that leaves behind is swept where one works.
+    const { remote } = this.#workers[0]!;
+    const tables = await remote.call("read", [{ target, source }]);
     const gpus = await Promise.all(
-      this.#workers.map(({ remote }) => remote.call("open", [setup])),
+      this.#workers.map(({ remote }) =>
+        remote.call("open", [{ ...setup, ...tables }])
+      ),
     );
     this.#gpu = gpus[0];
   }
@@ -66,7 +79,14 @@ export class AlignPool implements Aligner, Disposable {
     return 2 * this.#workers.length;
   }
 
-  /** {@inheritDoc Aligner.align} */
+  /**
+   * Align blocks in the worker that has least to do.
+   *
+   * @param blocks What the two models say about each. Arrays that are no views
+   * move to the worker.
+   * @returns One row per block, in their order.
+   * @throws {RangeError} If a block's ids are not the tokenizers'.
+   */
   align(blocks: readonly JoinedRows[]): Promise<AlignedEvidence[]> {
     const worker = this.#workers.reduce((idlest, worker) =>
       worker.batches < idlest.batches ? worker : idlest
@@ -91,9 +111,14 @@ class AlignWorker implements Disposable {
   }
 
   async align(blocks: readonly JoinedRows[]): Promise<AlignedEvidence[]> {
+    const own = blocks.map(ownRows);
+    const moved = own.flatMap(({ targetRow, sourceRow }) => [
+      ...buffersOf(targetRow),
+      ...buffersOf(sourceRow),
+    ]);
     this.batches++;
     try {
-      return await this.remote.call("align", [blocks.map(ownRows)]);
+      return await this.remote.call("align", [own], moved);
     } finally {
       this.batches--;
     }
@@ -112,9 +137,17 @@ function ownRows({ targetRow, sourceRow }: JoinedRows): JoinedRows {
 function ownRow(row: RepresentationRow): RepresentationRow {
   return {
     ...row,
-    inputIds: row.inputIds.slice(),
-    byteEnds: row.byteEnds.slice(),
-    topkIds: row.topkIds.slice(),
-    labelLogprobs: row.labelLogprobs.slice(),
+    inputIds: owned(row.inputIds),
+    byteEnds: owned(row.byteEnds),
+    topkIds: owned(row.topkIds),
+    topkLogprobs: owned(row.topkLogprobs),
+    labelLogprobs: owned(row.labelLogprobs),
   };
+}
+
+function owned<Values extends Int32Array | Float32Array>(
+  values: Values,
+): Values {
+  const isWhole = values.byteLength === values.buffer.byteLength;
+  return isWhole ? values : values.slice() as Values;
 }

@@ -13,10 +13,15 @@ import {
   sinkhornScaling,
   type TransportProblems,
 } from "#/kernels/mod.ts";
-import { serve } from "#/stages/rpc.ts";
-import { loadTokenizer, vocabularyOf } from "#/tokenizers/mod.ts";
-import type { AlignSetup } from "./align_pool.ts";
-import { BlockAligner } from "./block_aligner.ts";
+import { buffersOf, release, serve } from "#/stages/rpc.ts";
+import {
+  loadTokenizer,
+  loadVocabulary,
+  vocabularyOf,
+  vocabularyTable,
+} from "#/tokenizers/mod.ts";
+import type { AlignSetup, WorkerSetup } from "./align_pool.ts";
+import { type AlignedEvidence, BlockAligner } from "./block_aligner.ts";
 import { type Cost, costs } from "./costs/mod.ts";
 import type { JoinedRows } from "./join_rows.ts";
 import { mappingOf } from "./mapping_table.ts";
@@ -25,8 +30,15 @@ import { type AlignMethod, methods } from "./methods/mod.ts";
 let aligner: BlockAligner;
 
 const offered = {
+  /** Reads the vocabularies, for all workers. */
+  async read({ target, source }: Pick<AlignSetup, "target" | "source">) {
+    return {
+      target: vocabularyTable(await loadVocabulary(target)),
+      source: vocabularyTable(await loadVocabulary(source)),
+    };
+  },
   /** Gets ready; the name of the GPU, if transport is solved there. */
-  async open(setup: AlignSetup): Promise<string | undefined> {
+  async open(setup: WorkerSetup): Promise<string | undefined> {
     const device = await openDevice(setup.device);
     aligner = new BlockAligner({
       target: needsEncoder(setup)
@@ -40,16 +52,29 @@ const offered = {
     });
     return device && (device.label || "unnamed adapter");
   },
-  /** Aligns blocks, see {@linkcode BlockAligner.align}. */
-  align: (blocks: readonly JoinedRows[]) => aligner.align(blocks),
+  /** Aligns blocks, see {@linkcode BlockAligner.align}; their arrays are used up. */
+  async align(blocks: readonly JoinedRows[]): Promise<AlignedEvidence[]> {
+    const aligned = await aligner.align(blocks);
+    for (const { targetRow, sourceRow } of blocks) {
+      release(targetRow);
+      release(sourceRow);
+    }
+    return aligned;
+  },
 };
 
 /** What the worker answers. */
 export type AlignWorkerMethods = typeof offered;
 
-serve(offered);
+serve(
+  offered,
+  (result) =>
+    Array.isArray(result)
+      ? result.flatMap(({ row }: AlignedEvidence) => buffersOf(row))
+      : [],
+);
 
-function needsEncoder({ options }: AlignSetup): boolean {
+function needsEncoder({ options }: WorkerSetup): boolean {
   const method: AlignMethod = methods[options.method];
   const cost: Cost | undefined = options.cost && costs[options.cost];
   return Boolean(method.needsEncoder || cost?.needsEncoder);

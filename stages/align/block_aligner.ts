@@ -9,6 +9,7 @@ import type {
   RepresentationRow,
   VocabMappingRow,
 } from "#/shards/mod.ts";
+import { release } from "#/stages/rpc.ts";
 import type { Tokenizer } from "#/tokenizers/mod.ts";
 import type { CostName, Embeddings } from "./costs/mod.ts";
 import { emptyRow } from "./empty_row.ts";
@@ -53,7 +54,7 @@ export interface BlockAlignerOptions {
   topK?: number;
   /** How to transport, for the methods that do. */
   sinkhorn?: SinkhornOptions;
-  /** What solves transport problems. Defaults to the CPU. */
+  /** What solves transport problems, and may use their arrays up. Defaults to the CPU. */
   solve?: (
     problems: TransportProblems,
     options: SinkhornOptions,
@@ -97,8 +98,6 @@ export class BlockAligner implements Aligner {
   readonly #source: Tokenizer;
   readonly #relations: TokenRelations;
   readonly #solve: (blocks: readonly Block[]) => Promise<AlignedBlock[]>;
-  /** Whether it pays to solve several blocks at once; it takes more memory. */
-  readonly #together: boolean;
 
   /**
    * Prepare.
@@ -115,7 +114,6 @@ export class BlockAligner implements Aligner {
     const vocabularies = { target, source, mapping: images };
     this.#target = target;
     this.#source = source;
-    this.#together = options.solve !== undefined;
     this.#relations = new TokenRelations(target, source, images, options);
     const method: AlignMethod = methods[options.method ?? "optimal-transport"];
     this.#solve = "pairs" in method
@@ -131,9 +129,7 @@ export class BlockAligner implements Aligner {
       const pairs = positionPairs(targetRow.byteEnds, sourceRow.byteEnds);
       return { targetRow, sourceRow, pairs };
     });
-    const solved = this.#together
-      ? await this.#solve(blocks)
-      : await mapOneByOne(blocks, (block) => this.#solve([block]));
+    const solved = await this.#solve(blocks);
     return solved.map((aligned, k) => {
       tellSpans(blocks[k]!, aligned.row);
       const evidence = countEvidence(
@@ -145,16 +141,16 @@ export class BlockAligner implements Aligner {
   }
 }
 
-async function mapOneByOne<Item, Result>(
-  items: readonly Item[],
-  work: (item: Item) => Promise<Result[]>,
-): Promise<Result[]> {
-  const results: Result[] = [];
-  for (const item of items) results.push(...await work(item));
-  return results;
+function solveHere(
+  problems: TransportProblems,
+  options: SinkhornOptions,
+): Promise<SinkhornOutput> {
+  const output = sinkhornScaling(problems, options);
+  release(problems);
+  return Promise.resolve(output);
 }
 
-/** A method for pairs solves those of several blocks together. */
+/** A method for pairs solves them many at a time, of whichever block. */
 function solvePairs(
   method: AlignPairs,
   vocabularies: { target: Tokenizer; source: Tokenizer },
@@ -165,24 +161,46 @@ function solvePairs(
     sinkhorn: options.sinkhorn ?? {},
     vocabSize: vocabularies.target.vocabSize,
     mostImages: relations.mostImages,
-    solve: options.solve ??
-      ((problems, settings) =>
-        Promise.resolve(sinkhornScaling(problems, settings))),
+    solve: options.solve ?? solveHere,
+  };
+  // A GPU takes all at once; here, few are alive at a time and leave no trace.
+  const most = options.solve ? Infinity : PAIRS;
+  const solve = async (pairs: readonly PlacedPair[]) => {
+    const solved = await method(pairs, transport);
+    solved.forEach((masses, k) => place(masses, pairs[k]!));
   };
   return async (blocks) => {
-    const pairs = blocks.flatMap((block) =>
-      facing(block, relations, vocabularies, options.topK)
+    const rows = blocks.map(({ targetRow, sourceRow }) =>
+      emptyRow(targetRow, sourceRow, options.topK ?? sourceRow.topK)
     );
-    const masses = await method(pairs, transport);
-    let next = 0;
-    return blocks.map((block) => {
-      const first = next;
-      next += block.pairs.target.length;
-      const topK = options.topK ?? block.sourceRow.topK;
-      const row = alignedRow(block, masses.slice(first, next), topK);
-      return { row, fallbackRows: 0 };
-    });
+    let pairs: PlacedPair[] = [];
+    for (let k = 0; k < blocks.length; k++) {
+      const from = { block: blocks[k]!, row: rows[k]! };
+      for (const pair of facingPairs(from, relations, vocabularies, options)) {
+        pairs.push(pair);
+        if (pairs.length < most) continue;
+        await solve(pairs);
+        pairs = [];
+      }
+    }
+    await solve(pairs);
+    return rows.map((row) => ({ row, fallbackRows: 0 }));
   };
+}
+
+/** Pairs that are solved together on the CPU. */
+const PAIRS = 256;
+
+/** A pair, and where what comes out of it goes. */
+interface PlacedPair extends Pair {
+  row: AlignedRow;
+  t: number;
+}
+
+function place(masses: Masses, { row, t }: PlacedPair): void {
+  const kept = writeTop(masses, row, t);
+  row.weight[t] = kept > 0 ? 1 : 0;
+  row.marginalError[t] = masses.marginalError;
 }
 
 function solveWhole(
@@ -223,26 +241,31 @@ function checkIds(
 }
 
 /** What the two models say at every position pair of a block. */
-function facing(
-  { targetRow, sourceRow, pairs }: Block,
+function* facingPairs(
+  { block: { targetRow, sourceRow, pairs }, row }: {
+    block: Block;
+    row: AlignedRow;
+  },
   relations: TokenRelations,
   { target, source }: { target: Tokenizer; source: Tokenizer },
-  topK = Infinity,
-): Pair[] {
+  { topK = Infinity }: BlockAlignerOptions,
+): Generator<PlacedPair> {
   const targetStart = startRows(target, targetRow.inputIds, targetRow.byteEnds);
   const sourceStart = startRows(source, sourceRow.inputIds, sourceRow.byteEnds);
-  return Array.from(pairs.target, (t, k) => {
-    const s = pairs.source[k]!;
+  for (let k = 0; k < pairs.target.length; k++) {
+    const [t, s] = [pairs.target[k]!, pairs.source[k]!];
     const ours = candidates(targetRow, t, topK);
     const theirs = candidates(sourceRow, s, topK);
-    return {
+    yield {
+      row,
+      t,
       relation: relations.at(t < targetStart, s < sourceStart),
       sourceIds: theirs.ids,
       sourceLogprobs: theirs.logprobs,
       targetIds: ours.ids,
       targetLogprobs: ours.logprobs,
     };
-  });
+  }
 }
 
 function candidates(
@@ -255,20 +278,6 @@ function candidates(
     ids: topkIds.subarray(first, end),
     logprobs: topkLogprobs.subarray(first, end),
   };
-}
-
-function alignedRow(
-  { targetRow, sourceRow, pairs }: Block,
-  masses: readonly Masses[],
-  topK: number,
-): AlignedRow {
-  const row = emptyRow(targetRow, sourceRow, topK);
-  pairs.target.forEach((t, k) => {
-    const kept = writeTop(masses[k]!, row, t);
-    row.weight[t] = kept > 0 ? 1 : 0;
-    row.marginalError[t] = masses[k]!.marginalError;
-  });
-  return row;
 }
 
 /** The source's logprobs of the bytes from pair to pair, whatever the method. */

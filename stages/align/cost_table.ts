@@ -40,12 +40,14 @@ export class CostTable {
    *
    * @param sourceId A source token.
    * @param targetIds Target tokens.
-   * @param into Where to write the cost of each, from its first entry on.
+   * @param into Where to write the cost of each.
+   * @param first The entry to begin with.
    */
   row(
     sourceId: number,
     targetIds: ArrayLike<number>,
     into: Float32Array,
+    first: number,
   ): void {
     const row = this.#rows[sourceId] ?? this.#newRow(sourceId);
     for (let j = 0; j < targetIds.length; j++) {
@@ -57,7 +59,7 @@ export class CostTable {
         cost = this.#compute(sourceId, targetId);
         if (row && column >= 0) row[column] = cost;
       }
-      into[j] = cost;
+      into[first + j] = cost;
     }
   }
 

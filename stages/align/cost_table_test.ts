@@ -14,14 +14,14 @@ Deno.test("CostTable.row() tells all costs, of whatever it has no room for, too"
   // More source tokens than rows, more target tokens than columns.
   for (let sourceId = 0; sourceId < size; sourceId += 2) {
     const some = targetIds.filter((id) => id % 97 === sourceId % 97);
-    table.row(sourceId, some, into);
+    table.row(sourceId, some, into, 0);
     some.forEach((id, j) =>
       assert.equal(into[j], (sourceId * 31 + id * 17) % 101 + 1)
     );
   }
-  table.row(0, targetIds, into);
+  table.row(0, targetIds, into, 0);
   computed = 0;
-  table.row(0, targetIds, into);
+  table.row(0, targetIds, into, 0);
   targetIds.forEach((id, j) => assert.equal(into[j], id * 17 % 101 + 1));
   assert.ok(computed > 0 && computed < size);
 });

@@ -2,7 +2,9 @@ import type { RepresentationRow } from "#/shards/mod.ts";
 
 /** What two models say about one block. */
 export interface JoinedRows {
+  /** What the target says. */
   targetRow: RepresentationRow;
+  /** What the source says. */
   sourceRow: RepresentationRow;
 }
 

@@ -23,12 +23,9 @@ import {
   runCommand,
 } from "#/stages/command.ts";
 import { Progress } from "#/stages/progress.ts";
+import { release } from "#/stages/rpc.ts";
 import { tokenizerFiles } from "#/stages/tokenizer_files.ts";
-import {
-  loadVocabulary,
-  type Tokenizer,
-  vocabularyTable,
-} from "#/tokenizers/mod.ts";
+import { loadVocabulary } from "#/tokenizers/mod.ts";
 import { alignBy } from "./align.ts";
 import { AlignPool } from "./align_pool.ts";
 import {
@@ -361,7 +358,7 @@ async function* produce(
       concurrency: pool.concurrency,
       firstRow: skip,
     });
-    yield* shown(rows, split, blocks);
+    yield* released(shown(rows, split, blocks));
   }
   tally.add(journal.counts);
 }
@@ -388,14 +385,11 @@ async function openPool(
   const { method, topK, cost, epsilon, tau, threshold } = flags;
   const { settings }: AlignMethod = methods[method];
   const transports = settings.includes("iterations");
-  const target = await loadVocabulary(directories.target);
-  const source = await loadVocabulary(directories.source);
   const mapping = await Array.fromAsync(
     readRows(flags.vocabMapping, datasets.vocabMappings),
   );
   await pool.open({
-    target: vocabularyTable(target),
-    source: vocabularyTable(source),
+    ...directories,
     mapping: mappingTable(mapping),
     device: transports ? flags.device : "cpu",
     options: {
@@ -404,7 +398,7 @@ async function openPool(
       sinkhorn: { epsilon, tau, threshold, iterations: iterationsOf(flags) },
       ...(cost && { cost }),
       ...(needsEmbeddings(flags) && {
-        embeddings: await sharedEmbeddings(target),
+        embeddings: await sharedEmbeddings(directories.target),
       }),
       defects: withDefects(defectsOf(flags)),
     },
@@ -413,9 +407,8 @@ async function openPool(
 }
 
 /** Embeddings that workers do not each hold a copy of. */
-async function sharedEmbeddings(
-  { directory, vocabSize }: Tokenizer,
-): Promise<Embeddings> {
+async function sharedEmbeddings(directory: string): Promise<Embeddings> {
+  const { vocabSize } = await loadVocabulary(directory);
   const { values, width } = await readEmbeddings(directory, vocabSize);
   const shared = new Float32Array(new SharedArrayBuffer(values.byteLength));
   shared.set(values);
@@ -433,6 +426,16 @@ async function sayWhere(
       ? "align: transport on the CPU"
       : "align: transport on the CPU, as there is no WebGPU adapter",
   );
+}
+
+/** Gives the memory of rows back once they are written, not when it is swept. */
+async function* released(
+  rows: AsyncIterable<AlignedRow>,
+): AsyncGenerator<AlignedRow> {
+  for await (const row of rows) {
+    yield row;
+    release(row);
+  }
 }
 
 async function* shown(

@@ -31,12 +31,14 @@ export interface TokenRelation {
    *
    * @param sourceId The source's token.
    * @param targetIds Tokens of the target.
-   * @param into Where to write the cost of each, from its first entry on.
+   * @param into Where to write the cost of each.
+   * @param first The entry to begin with. Defaults to 0.
    */
   costs(
     sourceId: number,
     targetIds: ArrayLike<number>,
     into: Float32Array,
+    first?: number,
   ): void;
 }
 
@@ -165,12 +167,12 @@ export class TokenRelations {
     );
     return {
       images,
-      costs(sourceId, targetIds, into) {
-        table.row(sourceId, targetIds, into);
+      costs(sourceId, targetIds, into, first = 0) {
+        table.row(sourceId, targetIds, into, first);
         for (const { targetId, distance } of images(sourceId)) {
           if (distance > 0) continue;
           const exact = Array.prototype.indexOf.call(targetIds, targetId);
-          if (exact >= 0) into[exact] = 0;
+          if (exact >= 0) into[first + exact] = 0;
         }
       },
     };

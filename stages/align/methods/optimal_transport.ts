@@ -117,8 +117,7 @@ function padded(
     for (let i = 0; i < sourceIds.length; i++) {
       a[index * rows + i] = sourceMasses[i]! / mass;
       const row = (index * rows + i) * cols;
-      const into = cost.subarray(row, row + cols);
-      relation.costs(sourceIds[i]!, targetIds, into);
+      relation.costs(sourceIds[i]!, targetIds, cost, row);
     }
   });
   return { cost, a, b, rows, cols };

@@ -12,10 +12,10 @@ import {
 } from "#/kernels/sinkhorn/sinkhorn_pair.ts";
 
 /** K is inexact below this, and 0 in the end. */
-const SUBNORMAL = 1e-300;
+export const SUBNORMAL = 1e-300;
 
-/** What cells below f64's range may hold of the plan. */
-const LOST = 1e-10;
+/** What cells that are 0 in K may hold of the plan. */
+export const LOST = 1e-10;
 
 /** No error is as small: an idle lane ends nothing. */
 const NEVER = -1;

@@ -9,19 +9,15 @@ import {
   solveLogDomain,
   type TransportProblems,
 } from "#/kernels/sinkhorn/sinkhorn_cpu.ts";
-import { solveBalanced } from "#/kernels/sinkhorn/sinkhorn_balanced.ts";
-
-/** Sums outside of [1 / RANGE, RANGE] are left to the log domain. */
-const RANGE = 1e250;
-
-/** K is inexact below this, and 0 in the end. */
-const SUBNORMAL = 1e-300;
+import {
+  LOST,
+  solveBalanced,
+  SUBNORMAL,
+} from "#/kernels/sinkhorn/sinkhorn_balanced.ts";
+import { RANGE } from "#/kernels/sinkhorn/sinkhorn_pair.ts";
 
 /** Cells whose K^(1 − ρ) is below this are left out. */
 const NEGLIGIBLE = 1e-18;
-
-/** What a cell that was left out may hold of the plan. */
-const LOST = 1e-10;
 
 /**
  * Solve semi-relaxed entropic optimal transport fast on the CPU, in f64.
@@ -35,7 +31,8 @@ const LOST = 1e-10;
  * nothing: with K = exp(−C / ε) and ρ = τ / (τ + ε), v_j ≤ (b_j / (K_ij u_i))^ρ
  * makes P_ij ≤ (K_ij u_i)^(1 − ρ) b_j^ρ. Cells with K^(1 − ρ) below 1e-18, most
  * of them if costs are sharp, are left out; where u shows that one could hold
- * more than 1e-10 all the same, the log domain takes over.
+ * more than 1e-10 all the same, the log domain takes over. Balanced problems
+ * leave nothing out and are solved two at a time with WebAssembly SIMD.
  *
  * @param problems The batch.
  * @param options See {@linkcode SinkhornOptions}.
@@ -187,9 +184,7 @@ class Workspace {
       if (sum === 0 && this.#reach < Infinity) continue;
       if (!(sum > 1 / RANGE && sum < RANGE)) return false;
       const ratio = this.#b[j]! / sum;
-      this.#v[j] = relaxation === 1
-        ? ratio
-        : relaxation === 0.5
+      this.#v[j] = relaxation === 0.5
         ? Math.sqrt(ratio)
         : Math.pow(ratio, relaxation);
     }

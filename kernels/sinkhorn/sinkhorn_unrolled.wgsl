@@ -18,7 +18,7 @@
 // domain instead, which absorbs both scalings and is exact.
 //
 // Cells of k below 2^CUT of their row's largest are 0: they hold less than
-// 2^CUT GROWTH = 1e-7 of the row, and would be subnormal numbers, on which a CPU
+// 2^CUT GROWTH = 1e-8 of the row, and would be subnormal numbers, on which a CPU
 // takes a hundred times as long. A row or column with less mass than LITTLE
 // is only kept from growing beyond that until the next absorption.
 //
@@ -41,10 +41,10 @@ override THRESHOLD: f32;
 const ABSENT: f32 = -1e30;
 const LEAST_MASS: f32 = 1e-37; // less counts as 0: f32's subnormals begin at 1.2e-38
 const LITTLE: f32 = 1e-20;
-const BOUND: f32 = 1e11;
-const GROWTH: f32 = 1e12;
-const FLOOR: f32 = 1e-12; // least ratio of a sum to its target: below 1 / BOUND
-const CUT: f32 = -64.0;
+const BOUND: f32 = 1e12;
+const GROWTH: f32 = 1e16;
+const FLOOR: f32 = 1e-13; // least ratio of a sum to its target: below 1 / BOUND
+const CUT: f32 = -80.0;
 
 @group(0) @binding(0) var<storage, read> cost: array<f32>;                 // [B, ROWS, COLS]
 @group(0) @binding(1) var<storage, read> a: array<f32>;                    // [B, ROWS]
@@ -76,11 +76,6 @@ fn relax(ratio: f32) -> f32 {
   return exp2(RELAXATION * log2(ratio));
 }
 
-// 2^x, or 0 where that is too little to matter.
-fn cut_exp2(x: f32) -> f32 {
-  return select(0.0, exp2(max(x, CUT)), x > CUT);
-}
-
 // One iteration in the log domain, which absorbs the scalings; from g alone at
 // the start. Returns the L1 distance of the row sums from a.
 fn absorb(from_g: bool) -> f32 {
@@ -88,7 +83,7 @@ fn absorb(from_g: bool) -> f32 {
   var top_{j} = ABSENT;
   top_{j} = max(top_{j}, f_{i} - c_{i}_{j});
   var column_{j} = 0.0;
-  column_{j} += cut_exp2(f_{i} - c_{i}_{j} - top_{j});
+  column_{j} += exp2(max(f_{i} - c_{i}_{j} - top_{j}, CUT));
   let next_{j} = RELAXATION * (log2(b_{j}) - top_{j} - log2(column_{j}));
   g_{j} = select(g_{j}, next_{j}, g_{j} > ABSENT && !from_g);
   let target_{j} = column_target(b_{j}, g_{j});
@@ -99,7 +94,8 @@ fn absorb(from_g: bool) -> f32 {
   var near_{i} = ABSENT;
   near_{i} = max(near_{i}, g_{j} - c_{i}_{j});
   var row_{i} = 0.0;
-  k_{i}_{j} = cut_exp2(g_{j} - c_{i}_{j} - near_{i});
+  let x_{i}_{j} = g_{j} - c_{i}_{j} - near_{i};
+  k_{i}_{j} = select(0.0, exp2(max(x_{i}_{j}, CUT)), x_{i}_{j} > CUT);
   row_{i} += k_{i}_{j};
   let lse_{i} = near_{i} + log2(row_{i});
   let before_{i} = exp2(clamp(f_{i} + lse_{i}, -126.0, 126.0));

@@ -333,6 +333,8 @@ Deno.test("align() keeps mass between any two tokenizers", async () => {
       candidates(sentencePiece),
       async (theirs, ours) => {
         const source = model(byteLevel, "the cat", () => theirs);
+        // Of what is read nothing is known but by the top k.
+        source.row.labelLogprobs.fill(-Infinity, 0, -1);
         const target = model(sentencePiece, "the cat", () => ours);
         const mass = theirs.reduce((sum, [, x]) => sum + Math.exp(x), 0);
         for (const method of names) {
@@ -340,8 +342,13 @@ Deno.test("align() keeps mass between any two tokenizers", async () => {
           const [row] = await alignRows(target, source, { method, topK: 6 });
           const got = Object.values(said(row!, 1, sentencePiece))
             .reduce((sum, p) => sum + p, 0);
-          if (method === "exact-match") assert.ok(got <= mass + 1e-3);
-          else assert.ok(Math.abs(got - mass) < 5e-3, `${got} of ${mass}`);
+          // Not every token has a counterpart, or can be written at all.
+          const loses = ["exact-match", "continuations"].includes(method);
+          if (loses) assert.ok(got <= mass + 1e-3);
+          else {assert.ok(
+              Math.abs(got - mass) < 5e-3,
+              `${got} of ${mass} by ${method}`,
+            );}
         }
       },
     ),
@@ -355,7 +362,8 @@ Deno.test("align() keeps the mass of what has an image, under any mapping", asyn
     const mapping = [
       ...mapVocab(sentencePiece, byteLevel, { method: mapMethod }, texts),
     ];
-    for (const method of names) {
+    // Continuations go by pieces, whatever the mapping.
+    for (const method of names.filter((name) => name !== "continuations")) {
       // Tokens with exact counterparts, others, and a special one.
       for (const ids of [[8, 2, 0], [9, 10, 5], [3, 1, 7]]) {
         const source = model(

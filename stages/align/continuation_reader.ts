@@ -195,9 +195,11 @@ class NextTokens {
     }
     rest = Math.max(rest, 0);
     // Not among the top k: no more than the least of them, which is rounded.
-    const below = () => Math.min(Math.exp(labelLogprobs[s]!), least, rest);
-    this.tail = read === undefined ? rest - below() : rest;
-    this.read = { id: label, probability: read ?? below() };
+    const below = this.others.length > 0
+      ? Math.min(Math.exp(labelLogprobs[s]!), least, rest)
+      : 0;
+    this.tail = read === undefined ? rest - below : rest;
+    this.read = { id: label, probability: read ?? below };
   }
 }
 

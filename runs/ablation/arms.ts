@@ -23,7 +23,7 @@ export interface Arm {
 
 /** What all students share but where an arm says otherwise. */
 export const usual: Record<string, Flag> = {
-  steps: 250,
+  steps: 150,
   "batch-size": 8,
   "warmup-ratio": 0.05,
   "save-every": 0,
@@ -83,8 +83,8 @@ function reference(name: string, kind: string, more: Partial<Arm> = {}): Arm {
   return { name, teacher, ...more };
 }
 
-/** Few steps, as there are many students. */
-const brief: Record<string, Flag> = { steps: 100 };
+/** Fewer steps, as there are many students. */
+const brief: Record<string, Flag> = { steps: 60 };
 
 /** PTA-LLM's transport with the defects of alignment that are named. */
 function corrected(names: string): Teacher {

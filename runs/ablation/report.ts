@@ -19,6 +19,8 @@ export interface ArmResult {
   name: string;
   /** What its teachers say of the text; nothing for plain training. */
   teachers?: TeacherFacts;
+  /** Updates of each student. */
+  steps: number;
   /** Its students. */
   students: StudentResult[];
 }
@@ -27,8 +29,6 @@ export interface ArmResult {
 export interface AblationResults {
   /** How many seeds, from 0 on. */
   seeds: number;
-  /** Updates of each student. */
-  steps: number;
   /** Bits per byte on test text before any training, by target. */
   before: Record<string, Scores>;
   /** Arms by question. */
@@ -64,6 +64,7 @@ export function markdown({ before, groups }: AblationResults): string {
         "taught",
         ...domains.map((domain) => `teachers, ${domain}`),
         ...domains,
+        "steps",
         "tokens",
         "seconds",
       ];
@@ -84,7 +85,7 @@ export function markdown({ before, groups }: AblationResults): string {
 }
 
 function armCells(
-  { name, teachers, students }: ArmResult,
+  { name, teachers, steps, students }: ArmResult,
   domains: readonly string[],
 ): string[] {
   const mean = (values: number[]) =>
@@ -102,6 +103,7 @@ function armCells(
       const spread = Math.max(...values) - Math.min(...values);
       return `${mean(values).toFixed(4)} (${spread.toFixed(4)})`;
     }),
+    String(steps),
     String(Math.round(mean(students.map(({ tokens }) => tokens)))),
     String(Math.round(mean(students.map(({ seconds }) => seconds)))),
   ];

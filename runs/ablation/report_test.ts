@@ -16,15 +16,16 @@ const student = (seed: number, novel: number) => ({
 
 const results: AblationResults = {
   seeds: 2,
-  steps: 3,
   before: { demo: { novel: 2.5 }, bytes: { novel: 3 } },
   groups: {
     methods: [{
       name: "plain",
+      steps: 7,
       students: [student(0, 2), student(1, 2.25)],
     }],
     "target: bytes": [{
       name: "taught",
+      steps: 8,
       teachers: { taught: 0.125, bits_per_byte: { novel: 1.5 } },
       students: [student(0, 1)],
     }],

@@ -72,11 +72,8 @@ export function markdown({ before, groups }: AblationResults): string {
         [
           "before",
           ...Array(domains.length + 1).fill("–"),
-          ...domains.map((
-            domain,
-          ) => base[domain]!.toFixed(4)),
-          "–",
-          "–",
+          ...domains.map((domain) => base[domain]!.toFixed(4)),
+          ...Array(3).fill("–"),
         ],
         ...arms.map((arm) => armCells(arm, domains)),
       ];

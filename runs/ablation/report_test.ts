@@ -37,17 +37,17 @@ Deno.test("markdown() gives means, spreads and the target before", () => {
     markdown(results),
     `### Alignment methods
 
-| student | taught | teachers, novel | novel           | tokens | seconds |
-| ------- | ------ | --------------- | --------------- | ------ | ------- |
-| before  | –      | –               | 2.5000          | –      | –       |
-| plain   | –      | –               | 2.1250 (0.2500) | 1000   | 11      |
+| student | taught | teachers, novel | novel           | steps | tokens | seconds |
+| ------- | ------ | --------------- | --------------- | ----- | ------ | ------- |
+| before  | –      | –               | 2.5000          | –     | –      | –       |
+| plain   | –      | –               | 2.1250 (0.2500) | 7     | 1000   | 11      |
 
 ### target: bytes
 
-| student | taught | teachers, novel | novel           | tokens | seconds |
-| ------- | ------ | --------------- | --------------- | ------ | ------- |
-| before  | –      | –               | 3.0000          | –      | –       |
-| taught  | 12.5 % | 1.500           | 1.0000 (0.0000) | 1000   | 10      |`,
+| student | taught | teachers, novel | novel           | steps | tokens | seconds |
+| ------- | ------ | --------------- | --------------- | ----- | ------ | ------- |
+| before  | –      | –               | 3.0000          | –     | –      | –       |
+| taught  | 12.5 % | 1.500           | 1.0000 (0.0000) | 8     | 1000   | 10      |`,
   );
 });
 

@@ -1,5 +1,5 @@
 import { message } from "@optique/core/message";
-import { withDefault } from "@optique/core/modifiers";
+import { optional, withDefault } from "@optique/core/modifiers";
 import { option } from "@optique/core/primitives";
 import { choice, integer, string } from "@optique/core/valueparser";
 
@@ -31,4 +31,12 @@ export const batchTokensFlag = {
     }),
     2048,
   ),
+} as const;
+
+/** The flag that says in how many workers a model runs. */
+export const scorerWorkersFlag = {
+  workers: optional(option("--workers", integer({ min: 1 }), {
+    description:
+      message`Workers that run the model, sharing the cores (default: 2 on the CPU, else 1)`,
+  })),
 } as const;

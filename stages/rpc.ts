@@ -91,6 +91,7 @@ export class RemoteMethods<Offered extends Methods> implements Disposable {
     { resolve: (result: never) => void; reject: (error: Error) => void }
   >();
   #calls = 0;
+  #failure: Error | undefined;
 
   /**
    * Start a worker.
@@ -124,6 +125,7 @@ export class RemoteMethods<Offered extends Methods> implements Disposable {
   ): ReturnType<Offered[Name]> {
     const id = this.#calls++;
     const promise = new Promise((resolve, reject) => {
+      if (this.#failure) return reject(this.#failure);
       this.#waiting.set(id, { resolve, reject });
       this.#worker.postMessage({ id, method, args }, [...transfer]);
     });
@@ -144,6 +146,7 @@ export class RemoteMethods<Offered extends Methods> implements Disposable {
   }
 
   #fail(error: Error): void {
+    this.#failure ??= error;
     for (const { reject } of this.#waiting.values()) reject(error);
     this.#waiting.clear();
   }

@@ -3,7 +3,7 @@ import { message } from "@optique/core/message";
 import { optional, withDefault } from "@optique/core/modifiers";
 import { option } from "@optique/core/primitives";
 import { integer, string } from "@optique/core/valueparser";
-import { openScorer, resolveModel } from "#/models/mod.ts";
+import { resolveModel } from "#/models/mod.ts";
 import {
   datasets,
   hashInput,
@@ -20,13 +20,18 @@ import {
   type Report,
   runCommand,
 } from "#/stages/command.ts";
-import { batchTokensFlag, modelFlags } from "#/stages/model_flags.ts";
+import {
+  batchTokensFlag,
+  modelFlags,
+  scorerWorkersFlag,
+} from "#/stages/model_flags.ts";
 import { Progress } from "#/stages/progress.ts";
 import {
   referenceFlag,
   switchedOn,
   switchesOf,
 } from "#/stages/reference_switches.ts";
+import { openScorerPool } from "#/stages/scorer_pool.ts";
 import { tokenizerFiles } from "#/stages/tokenizer_files.ts";
 import { loadTokenizer, type Tokenizer } from "#/tokenizers/mod.ts";
 import { represent, representDefects } from "./represent.ts";
@@ -41,6 +46,7 @@ interface Flags {
   shard: string | undefined;
   device: "auto" | "cpu" | "cuda" | "webgpu";
   dtype: "f32" | "f16" | "bf16";
+  workers: number | undefined;
   filterNan: boolean;
   reference: readonly string[];
 }
@@ -64,6 +70,7 @@ export const command: Command = defineCommand(
       10,
     ),
     ...batchTokensFlag,
+    ...scorerWorkersFlag,
     shard: optional(option("--shard", string({ metavar: "I/N" }), {
       description: message`Only part I (from 0) of N parts of like many blocks`,
     })),
@@ -116,7 +123,11 @@ async function* produce(
   const { start, end } = shardRange(from.splits[split]!, shard);
   const left = end - start - done;
   if (left === 0) return;
-  const scorer = await openScorer(directory, flags);
+  const { device, dtype, workers } = flags;
+  await using scorer = await openScorerPool(directory, {
+    ...{ device, dtype, workers },
+    sequences: left,
+  });
   const rows = readRows(flags.text, datasets.text, {
     split,
     skip: start + done,
@@ -129,13 +140,11 @@ async function* produce(
     const rate = tokens / (performance.now() - began) * 1000;
     bar.advance(blocks, `${rate.toPrecision(3)} tokens/s`);
   };
-  try {
-    const model = { tokenizer, scorer };
-    const defects = switchesOf(representDefects, flags.reference);
-    yield* represent(take(rows, left), model, { ...flags, defects, onBatch });
-  } finally {
-    await scorer.close();
-  }
+  const model = { tokenizer, scorer };
+  const defects = switchesOf(representDefects, flags.reference);
+  const { concurrency } = scorer;
+  const options = { ...flags, defects, concurrency, onBatch };
+  yield* represent(take(rows, left), model, options);
 }
 
 function report(out: string, manifest: Manifest, skipped: boolean): Report {

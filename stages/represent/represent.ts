@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
-import type { Scorer } from "#/models/mod.ts";
 import type { RepresentationRow, TextRow } from "#/shards/mod.ts";
 import { mapByLength, padRight } from "#/stages/length_batches.ts";
 import { realTokens } from "#/stages/real_tokens.ts";
 import { type Switches, switchesOf } from "#/stages/reference_switches.ts";
+import type { TopScorer } from "#/stages/scorer_pool.ts";
 import { startId, type Tokenizer } from "#/tokenizers/mod.ts";
 import { realTopLogprobs, type TopLogprobs } from "./topk.ts";
 
@@ -23,7 +23,7 @@ export interface RepresentModel {
   /** Its tokenizer. */
   tokenizer: Tokenizer;
   /** Its forward pass. */
-  scorer: Scorer;
+  scorer: TopScorer;
 }
 
 /** How to represent. */
@@ -32,6 +32,8 @@ export interface RepresentOptions {
   topK?: number;
   /** Positions of a batch at most, padding included. Defaults to 2048. */
   batchTokens?: number;
+  /** Batches that the model is given together. Defaults to 1. */
+  concurrency?: number;
   /** Keep a block where the model computes NaN, without distributions there, instead of an error. */
   filterNan?: boolean;
   /** What to do as published. Defaults to nothing. */
@@ -74,6 +76,7 @@ export async function* represent(
   options: RepresentOptions = {},
 ): AsyncGenerator<RepresentationRow> {
   const { topK = 10, batchTokens = 2048, filterNan = false } = options;
+  const { concurrency = 1 } = options;
   const real = realTokens(tokenizer, scorer.vocabSize);
   const score = realTopLogprobs(scorer, real, topK);
   yield* mapByLength(
@@ -90,7 +93,7 @@ export async function* represent(
         return representation(sequence, part);
       });
     },
-    { batchTokens },
+    { batchTokens, concurrency },
   );
 }
 

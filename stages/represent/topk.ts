@@ -1,4 +1,4 @@
-import type { Scorer } from "#/models/mod.ts";
+import type { TopScorer } from "#/stages/scorer_pool.ts";
 
 /** The best tokens of every position, and how well its label did. */
 export interface TopLogprobs {
@@ -26,7 +26,7 @@ export interface TopLogprobs {
  * @returns A function of ids `[B, T]`, B and T.
  */
 export function realTopLogprobs(
-  scorer: Scorer,
+  scorer: Pick<TopScorer, "topLogprobs">,
   real: Uint8Array,
   topK: number,
 ): (ids: Int32Array, batch: number, length: number) => Promise<TopLogprobs> {

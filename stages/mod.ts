@@ -11,6 +11,7 @@ export {
   type Switches,
   switchesOf,
 } from "#/stages/reference_switches.ts";
+export type { TopScorer } from "#/stages/scorer_pool.ts";
 export * from "#/stages/split/mod.ts";
 export * from "#/stages/represent/mod.ts";
 export * from "#/stages/map_vocab/mod.ts";

@@ -1,5 +1,9 @@
-import type { Scorer } from "#/models/mod.ts";
-import { mapByLength, padRight } from "#/stages/length_batches.ts";
+import {
+  type LengthBatchOptions,
+  mapByLength,
+  padRight,
+} from "#/stages/length_batches.ts";
+import type { TopScorer } from "#/stages/scorer_pool.ts";
 
 /** A text as a model reads it, some of whose tokens are scored. */
 export interface Continuation {
@@ -36,21 +40,22 @@ interface Window {
  *
  * @param items Continuations with a description for errors, such as file and line.
  * @param scorer The model.
- * @param options `batchTokens`: positions of a batch at most, 2048 by default.
+ * @param options `batchTokens`: positions of a batch at most, 2048 by default;
+ * `concurrency`: batches that the model is given together, 1 by default.
  * @returns One score per continuation, in order.
  * @throws {RangeError} If the model computes NaN, or has no logit for a token.
  */
 export async function* logLikelihoods(
   items: AsyncIterable<Continuation & { where: string }>,
-  scorer: Scorer,
-  { batchTokens = 2048 }: { batchTokens?: number } = {},
+  scorer: TopScorer,
+  { batchTokens = 2048, concurrency = 1 }: Partial<LengthBatchOptions> = {},
 ): AsyncGenerator<Score> {
   let sum: Score = { nats: 0, tokens: 0 };
   const windows = mapByLength(
     windowsOf(items, scorer),
     ({ ids }) => ids.length,
     (batch) => scoreWindows(batch, scorer),
-    { batchTokens },
+    { batchTokens, concurrency },
   );
   for await (const { nats, tokens, isLast } of windows) {
     sum = { nats: sum.nats + nats, tokens: sum.tokens + tokens };
@@ -94,7 +99,7 @@ export function* cutWindows(
 
 async function* windowsOf(
   items: AsyncIterable<Continuation & { where: string }>,
-  scorer: Scorer,
+  scorer: TopScorer,
 ): AsyncGenerator<Window> {
   for await (const item of items) {
     const foreign = item.ids.find((id) => id >= scorer.vocabSize);
@@ -114,7 +119,7 @@ async function* windowsOf(
 
 async function scoreWindows(
   batch: readonly Window[],
-  scorer: Scorer,
+  scorer: TopScorer,
 ): Promise<(Score & { isLast: boolean })[]> {
   const { inputIds, batch: count, length } = padRight(
     batch.map(({ ids }) => ids),

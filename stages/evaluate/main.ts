@@ -2,7 +2,7 @@ import { object } from "@optique/core/constructs";
 import { text as words } from "@optique/core/message";
 import { option } from "@optique/core/primitives";
 import { string } from "@optique/core/valueparser";
-import { openScorer, resolveModel } from "#/models/mod.ts";
+import { resolveModel } from "#/models/mod.ts";
 import {
   type Command,
   defineCommand,
@@ -10,8 +10,13 @@ import {
   type Report,
   runCommand,
 } from "#/stages/command.ts";
-import { batchTokensFlag, modelFlags } from "#/stages/model_flags.ts";
+import {
+  batchTokensFlag,
+  modelFlags,
+  scorerWorkersFlag,
+} from "#/stages/model_flags.ts";
 import { Progress } from "#/stages/progress.ts";
+import { openScorerPool } from "#/stages/scorer_pool.ts";
 import { loadTokenizer } from "#/tokenizers/mod.ts";
 import { tasks } from "./tasks/mod.ts";
 import type { FileResult } from "./tasks/task.ts";
@@ -23,6 +28,7 @@ interface Flags extends Record<TaskName, readonly string[]> {
   batchTokens: number;
   device: "auto" | "cpu" | "cuda" | "webgpu";
   dtype: "f32" | "f16" | "bf16";
+  workers: number | undefined;
 }
 
 /** `pta evaluate`. */
@@ -34,6 +40,7 @@ export const command: Command = defineCommand(
     text: taskFlag("text"),
     choices: taskFlag("choices"),
     ...batchTokensFlag,
+    ...scorerWorkersFlag,
   }),
   run,
 );
@@ -50,20 +57,21 @@ async function run(flags: Flags): Promise<Report> {
   const totals = await Promise.all(
     wanted.map((name) => tasks[name].count(flags[name])),
   );
-  const scorer = await openScorer(directory, flags);
+  const { batchTokens, device, dtype, workers } = flags;
+  await using scorer = await openScorerPool(directory, {
+    ...{ device, dtype, workers },
+    sequences: Infinity,
+  });
+  const { concurrency } = scorer;
   const results: FileResult[] = [];
-  try {
-    for (const [i, name] of wanted.entries()) {
-      using bar = new Progress(`evaluate ${name}`, totals[i]!, "items");
-      results.push(
-        ...await tasks[name].evaluate(flags[name], { tokenizer, scorer }, {
-          batchTokens: flags.batchTokens,
-          onItems: (count) => bar.advance(count),
-        }),
-      );
-    }
-  } finally {
-    await scorer.close();
+  for (const [i, name] of wanted.entries()) {
+    using bar = new Progress(`evaluate ${name}`, totals[i]!, "items");
+    const measured = await tasks[name].evaluate(
+      flags[name],
+      { tokenizer, scorer },
+      { batchTokens, concurrency, onItems: (count) => bar.advance(count) },
+    );
+    results.push(...measured);
   }
   return { text: results.map(describe).join("\n"), lines: results };
 }

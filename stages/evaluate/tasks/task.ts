@@ -1,4 +1,4 @@
-import type { Scorer } from "#/models/mod.ts";
+import type { TopScorer } from "#/stages/scorer_pool.ts";
 import type { Tokenizer } from "#/tokenizers/mod.ts";
 
 /** A model to evaluate, with its tokenizer. */
@@ -6,13 +6,15 @@ export interface EvaluatedModel {
   /** Its tokenizer. */
   tokenizer: Tokenizer;
   /** Its forward pass. */
-  scorer: Scorer;
+  scorer: TopScorer;
 }
 
 /** How to evaluate. */
 export interface EvaluateOptions {
   /** Positions of a batch at most, padding included. Defaults to 2048. */
   batchTokens?: number;
+  /** Batches that the model is given together. Defaults to 1. */
+  concurrency?: number;
   /** Called as items are done, with how many. */
   onItems?: (count: number) => void;
 }

@@ -19,6 +19,8 @@ import { WeightNames, type WeightShapes } from "./weights.ts";
 export interface BlockwiseOptions extends SessionOptions {
   /** Learn from fused distributions as well; from labels alone by default. */
   distillation?: Distillation;
+  /** Tiles that attention takes queries in, as `tilesFor` says; one by default. */
+  tiles?: number;
   /** Rows that go through the head at a time; by default 64 MB of logits. */
   headRows?: number;
 }
@@ -159,7 +161,7 @@ export async function openBlockwise(
   const names = new WeightNames(model, weights);
   const sessions = new Map<string, Promise<Session>>();
   const build = async (record: (part: PartTape) => void): Promise<Part> => {
-    const part = new PartTape(model, names);
+    const part = new PartTape(model, names, options.tiles);
     record(part);
     const bytes = encodeModel(part.tape.model());
     const key = new TextDecoder("latin1").decode(bytes);
@@ -219,11 +221,13 @@ class PartTape {
   readonly weights: string[] = [];
   readonly #model: Model;
   readonly #names: WeightNames;
+  readonly #tiles: number | undefined;
   readonly #values: Value[] = [];
 
-  constructor(model: Model, names: WeightNames) {
+  constructor(model: Model, names: WeightNames, tiles?: number) {
     this.#model = model;
     this.#names = names;
+    this.#tiles = tiles;
   }
 
   trace(): Trace {
@@ -232,6 +236,7 @@ class PartTape {
       ids: tokens("input_ids"),
       positions: tokens("position"),
       document: tokens("document"),
+      tiles: this.#tiles,
       weights: (name, shape) => {
         const value = this.tape.input(
           `w${this.weights.length}`,

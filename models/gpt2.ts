@@ -99,7 +99,7 @@ function describeGpt2(config: Config): Description {
         kvHeads: heads,
         headDim,
         scale,
-        bias: trace.mask(),
+        bias: (tile) => trace.mask(tile),
       });
       const square: [number, number] = [hiddenSize, hiddenSize];
       const y = add(x, project(trace, mixed, `${name}.attn.c_proj`, square));

@@ -72,7 +72,7 @@ function describeGptNeox(config: Config): Description {
       kvHeads: heads,
       headDim,
       scale: headDim ** -0.5,
-      bias: trace.mask(),
+      bias: (tile) => trace.mask(tile),
     });
     return linear(trace, mixed, `${name}.dense`, {
       size: [hiddenSize, hiddenSize],

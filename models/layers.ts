@@ -21,6 +21,7 @@ import {
   transposeLast,
   type Value,
 } from "#/onnx/mod.ts";
+import { cutTiles, joinTiles, type Tile } from "./tiles.ts";
 import type { Trace, WeightKind } from "./trace.ts";
 
 /** Activation functions by the names that config.json gives them. */
@@ -177,15 +178,16 @@ export interface AttentionOptions {
   headDim: number;
   /** Factor of the scores. */
   scale: number;
-  /** Added to the scores `[B, KV, H / KV, T, S]`: the mask, and what else there is. */
-  bias: Value;
+  /** Added to a tile's scores `[B, KV, H / KV, t, s]`: the mask, and what else there is. */
+  bias: (tile: Tile) => Value;
 }
 
 /**
  * softmax(scale · Q Kᵀ + bias) V for every head.
  *
  * Query head h reads key head ⌊h KV / H⌋. Keys are not repeated: the queries of a
- * group are stacked instead.
+ * group are stacked instead. Queries go tile by tile, each with the keys up to its
+ * end, as later ones are masked anyway.
  *
  * @param trace The pass.
  * @param queries `[N, H · D]`.
@@ -199,8 +201,7 @@ export function attention(
   fresh: { keys: Value; values: Value },
   options: AttentionOptions,
 ): Value {
-  const { layer, heads, kvHeads, headDim, scale, bias } = options;
-  const groups = heads / kvHeads;
+  const { layer, heads, kvHeads, headDim, scale } = options;
   const toHeads = (x: Value, count: number) =>
     transpose(reshape(x, ["B", "T", count, headDim]), [0, 2, 1, 3]);
 
@@ -208,18 +209,42 @@ export function attention(
     keys: cast(toHeads(fresh.keys, kvHeads), "float32"),
     values: cast(toHeads(fresh.values, kvHeads), "float32"),
   });
-  const keys = trace.toArithmetic(all.keys);
-  const values = trace.toArithmetic(all.values);
-  const rows = groups === 1 ? "T" : `${groups}*T`;
-  const stacked = [kvHeads, rows, headDim];
-  const q = reshape(toHeads(mul(queries, scale), heads), ["B", ...stacked]);
-  const scores = matmul(q, transposeLast(keys));
-  const grouped = reshape(scores, ["B", kvHeads, groups, "T", keys.shape[2]!]);
+  const [q, k, v] = [
+    toHeads(mul(queries, scale), heads),
+    trace.toArithmetic(all.keys),
+    trace.toArithmetic(all.values),
+  ].map((x) => cutTiles(x, 2, trace.tiles.length));
+  const mixed = trace.tiles.map((tile) =>
+    attendTile(trace, {
+      queries: q![tile.index]!,
+      keys: joinTiles(k!, 2, tile),
+      values: joinTiles(v!, 2, tile),
+      bias: options.bias(tile),
+    })
+  );
+  const joined = joinTiles(mixed, 2, trace.tiles.at(-1)!);
+  return reshape(transpose(joined, [0, 2, 1, 3]), ["N", heads * headDim]);
+}
+
+/** Attention of queries `[B, H, t, D]` to keys and values `[B, KV, s, D]`. */
+function attendTile(
+  trace: Trace,
+  { queries, keys, values, bias }: Record<
+    "queries" | "keys" | "values" | "bias",
+    Value
+  >,
+): Value {
+  const [, heads, length, headDim] = queries.shape;
+  const [, kvHeads, span] = keys.shape;
+  const groups = Number(heads) / Number(kvHeads);
+  const rows = groups === 1 ? length! : `${groups}*${length}`;
+  const stacked = reshape(queries, ["B", kvHeads!, rows, headDim!]);
+  const scores = matmul(stacked, transposeLast(keys));
+  const grouped = reshape(scores, ["B", kvHeads!, groups, length!, span!]);
   const probs = softmax(add(cast(grouped, "float32"), bias));
   const mixed = matmul(
     trace.toArithmetic(reshape(probs, scores.shape)),
     values,
   );
-  const split = reshape(mixed, ["B", heads, "T", headDim]);
-  return reshape(transpose(split, [0, 2, 1, 3]), ["N", heads * headDim]);
+  return reshape(mixed, queries.shape);
 }

@@ -110,7 +110,7 @@ function describeLlama(
         kvHeads,
         headDim,
         scale: headDim ** -0.5,
-        bias: trace.mask(defaults.window),
+        bias: (tile) => trace.mask(tile, defaults.window),
       });
       const y = add(x, project(attended, "o", [heads * headDim, hiddenSize]));
 

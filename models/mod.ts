@@ -12,6 +12,8 @@ export * from "./checkpoint.ts";
 export * from "./save_checkpoint.ts";
 export * from "./hub.ts";
 export * from "./config.ts";
+export * from "./tiles.ts";
+export * from "./tiled_graphs.ts";
 export * from "./trace.ts";
 export * from "./description.ts";
 export * from "./architectures.ts";

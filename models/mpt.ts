@@ -12,6 +12,7 @@ import {
 import { Config } from "./config.ts";
 import type { Architecture, Description } from "./description.ts";
 import { attention, embedding, linear, normalize } from "./layers.ts";
+import type { Tile } from "./tiles.ts";
 import type { Trace } from "./trace.ts";
 
 /**
@@ -74,7 +75,8 @@ function describeMpt(config: Config): Description {
       kvHeads: heads,
       headDim,
       scale,
-      bias: hasAlibi ? alibiMask(trace, slopes) : trace.mask(),
+      bias: (tile) =>
+        hasAlibi ? alibiMask(trace, slopes, tile) : trace.mask(tile),
     });
     return linear(trace, mixed, `${name}.out_proj`, {
       size: [hiddenSize, hiddenSize],
@@ -172,11 +174,15 @@ export function alibiSlopes(heads: number, max: number): number[] {
   return [...odd, ...even].slice(0, heads);
 }
 
-/** The mask less slope · distance, f32 `[…, H, 1, T, S]`. */
-function alibiMask(trace: Trace, slopes: readonly number[]): Value {
-  return trace.tape.once("alibi", () => {
+/** The mask less slope · distance, f32 `[…, H, 1, t, s]`. */
+function alibiMask(
+  trace: Trace,
+  slopes: readonly number[],
+  tile: Tile,
+): Value {
+  return trace.tape.once(`alibi ${tile.index}`, () => {
     const shape = [1, slopes.length, 1, 1, 1];
     const column = trace.tape.constant("float32", shape, slopes);
-    return add(neg(mul(column, trace.distance)), trace.mask());
+    return add(neg(mul(column, trace.distance(tile))), trace.mask(tile));
   });
 }

@@ -19,6 +19,7 @@ import { type Checkpoint, openCheckpoint } from "./checkpoint.ts";
 import { findExport, openExportedScorer } from "./exported_scorer.ts";
 import { freeze, naming } from "./frozen.ts";
 import { precision, type RunOptions } from "./run_options.ts";
+import { TiledGraphs } from "./tiled_graphs.ts";
 import { Trace } from "./trace.ts";
 
 export type { RunOptions };
@@ -98,7 +99,7 @@ class GraphScorer implements Scorer {
   readonly contextLength: number;
   readonly #checkpoint: Checkpoint;
   readonly #options: RunOptions;
-  readonly #sessions = new Map<number, Promise<Session>>();
+  readonly #sessions = new Map<number, TiledGraphs<Session>>();
 
   constructor(checkpoint: Checkpoint, options: RunOptions) {
     const { vocabSize, contextLength } = describeModel(checkpoint.config);
@@ -140,7 +141,7 @@ class GraphScorer implements Scorer {
   }
 
   async close() {
-    const sessions = await Promise.all(this.#sessions.values());
+    const sessions = [...this.#sessions.values()];
     this.#sessions.clear();
     await Promise.all(sessions.map((session) => session.close()));
   }
@@ -156,12 +157,7 @@ class GraphScorer implements Scorer {
     topK: number,
   ) {
     checkBatch(this, inputIds, batch, length);
-    let session = this.#sessions.get(topK);
-    if (!session) {
-      const bytes = scoringGraph(this.#checkpoint, this.#options, topK);
-      session = createSession(bytes, this.#options);
-      this.#sessions.set(topK, session);
-    }
+    const session = await this.#sessionsFor(topK).fitting(length);
     const dims = [batch, length];
     const int64 = (f: (index: number) => number): Tensor => ({
       type: "int64",
@@ -169,13 +165,28 @@ class GraphScorer implements Scorer {
       data: BigInt64Array.from(inputIds, (_, index) => BigInt(f(index))),
     });
     const isLast = (index: number) => index % length === length - 1;
-    return await (await session).run({
+    return await session.run({
       input_ids: int64((index) => inputIds[index]!),
       position: int64((index) => index % length),
       ...topK && {
         labels: int64((index) => isLast(index) ? 0 : inputIds[index + 1]!),
       },
     });
+  }
+
+  #sessionsFor(topK: number): TiledGraphs<Session> {
+    let sessions = this.#sessions.get(topK);
+    if (!sessions) {
+      sessions = new TiledGraphs((tiles) => {
+        const graph = { topK, tiles };
+        return createSession(
+          scoringGraph(this.#checkpoint, this.#options, graph),
+          this.#options,
+        );
+      });
+      this.#sessions.set(topK, sessions);
+    }
+    return sessions;
   }
 }
 
@@ -210,13 +221,19 @@ function checkBatch(
 function scoringGraph(
   checkpoint: Checkpoint,
   options: RunOptions,
-  topK = 0,
+  { topK = 0, tiles = 1 } = {},
 ): Uint8Array {
   const tape = new Tape();
   const { model, weights, checkUnused } = freeze(tape, checkpoint);
   const ids = tape.input("input_ids", "int64", ["B", "T"]);
   const positions = tape.input("position", "int64", ["B", "T"]);
-  const trace = new Trace({ ids, positions, weights, ...precision(options) });
+  const trace = new Trace({
+    ids,
+    positions,
+    weights,
+    tiles,
+    ...precision(options),
+  });
   let x = model.embed(trace);
   for (let layer = 0; layer < model.layers; layer++) {
     x = model.block(trace, x, layer);

@@ -14,6 +14,7 @@ import {
   type Value,
   where,
 } from "#/onnx/mod.ts";
+import { cutTiles, joinTiles, type Tile } from "./tiles.ts";
 
 /**
  * How a weight starts when a model is made from scratch: "normal" is N(0, σ²),
@@ -52,6 +53,8 @@ export interface TraceSources {
   arithmetic?: TensorType | undefined;
   /** What weights are rounded to; nothing by default. */
   rounding?: TensorType | undefined;
+  /** Tiles that queries are taken in; one by default, and where there is a past. */
+  tiles?: number | undefined;
 }
 
 /** Added to the score of what may not be attended to: far below any score, yet finite. */
@@ -68,6 +71,8 @@ export class Trace {
   readonly ids: Value;
   /** Positions, int64 `[B, T]`. */
   readonly positions: Value;
+  /** What attention goes through one after the other. */
+  readonly tiles: readonly Tile[];
   /** Per layer, keys and values of all tokens so far. */
   readonly present: PastKeyValues[] = [];
   readonly #sources: TraceSources;
@@ -82,6 +87,11 @@ export class Trace {
     this.tape = sources.ids.tape;
     this.ids = reshape(sources.ids, ["N"]);
     this.positions = sources.positions;
+    const count = sources.past ? 1 : sources.tiles ?? 1;
+    this.tiles = Array.from(
+      { length: count },
+      (_, index) => ({ index, count }),
+    );
   }
 
   /**
@@ -161,17 +171,26 @@ export class Trace {
     return this.present[layer] = all;
   }
 
-  /** How far every key lies behind every query, f32 `[T, S]`; negative ahead. */
-  get distance(): Value {
-    return this.tape.once("distance", () => {
+  /**
+   * How far every key of a tile lies behind every query; negative ahead.
+   *
+   * @param tile Which queries and keys.
+   * @returns f32 `[t, s]`.
+   */
+  distance(tile: Tile): Value {
+    return this.tape.once(`distance ${tile.index}`, () => {
       const { tape } = this;
       let queries = range(tape, "T");
       let keys = queries;
       if (this.#sources.past) {
         keys = range(tape, "S", add(tape.size("P"), tape.size("T")));
         queries = add(queries, tape.size("P"));
+      } else {
+        const parts = cutTiles(queries, 0, tile.count);
+        queries = parts[tile.index]!;
+        keys = joinTiles(parts, 0, tile);
       }
-      const column = reshape(queries, ["T", 1]);
+      const column = reshape(queries, [queries.shape[0]!, 1]);
       return cast(sub(column, reshape(keys, [1, keys.shape[0]!])), "float32");
     });
   }
@@ -180,21 +199,30 @@ export class Trace {
    * What to add to scores: 0 where a query may attend to a key, at most `window`
    * tokens back and in its own document, else a number that softmax takes to 0.
    *
+   * @param tile Which queries and keys.
    * @param window Tokens a query sees, itself included; all by default.
-   * @returns f32 `[T, S]`, or `[B, 1, 1, T, S]` with documents.
+   * @returns f32 `[t, s]`, or `[B, 1, 1, t, s]` with documents.
    */
-  mask(window?: number): Value {
-    return this.tape.once(`mask ${window}`, () => {
+  mask(tile: Tile, window?: number): Value {
+    return this.tape.once(`mask ${tile.index} ${window}`, () => {
       const zero = this.tape.constant("float32", [], [0]);
-      let allowed = lessOrEqual(zero, this.distance);
-      if (window) allowed = and(allowed, less(this.distance, window));
-      const { document } = this.#sources;
-      if (document) {
-        const queries = reshape(document, ["B", 1, 1, "T", 1]);
-        const keys = reshape(document, ["B", 1, 1, 1, "T"]);
-        allowed = and(allowed, equal(queries, keys));
+      const distance = this.distance(tile);
+      let allowed = lessOrEqual(zero, distance);
+      if (window) allowed = and(allowed, less(distance, window));
+      if (this.#sources.document) {
+        allowed = and(allowed, this.#isSameDocument(tile));
       }
       return where(allowed, zero, MASKED);
     });
+  }
+
+  #isSameDocument(tile: Tile): Value {
+    const parts = cutTiles(this.#sources.document!, 1, tile.count);
+    const queries = parts[tile.index]!;
+    const keys = joinTiles(parts, 1, tile);
+    return equal(
+      reshape(queries, ["B", 1, 1, queries.shape[1]!, 1]),
+      reshape(keys, ["B", 1, 1, 1, keys.shape[1]!]),
+    );
   }
 }

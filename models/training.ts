@@ -10,6 +10,7 @@ import {
 } from "#/onnx/mod.ts";
 import { describeModel } from "./architectures.ts";
 import { type Distillation, type FusedRows, lossHead } from "./loss_head.ts";
+import { tileSizes } from "./tiles.ts";
 import { Trace } from "./trace.ts";
 import { WeightNames, type WeightShapes } from "./weights.ts";
 
@@ -24,6 +25,8 @@ export interface TrainingOptions {
   loss?: "graph" | "external";
   /** Whether gradients are computed; true by default. */
   backward?: boolean;
+  /** Tiles that attention takes queries in, as `tilesFor` says; one by default. */
+  tiles?: number;
 }
 
 /** A graph that runs a model forward and backward. */
@@ -72,7 +75,7 @@ export function trainingModel(
   weights: WeightShapes,
   options: TrainingOptions = {},
 ): TrainingModel {
-  const { loss = "graph", backward = true } = options;
+  const { loss = "graph", backward = true, tiles = 1 } = options;
   const model = describeModel(config);
   const names = new WeightNames(model, weights);
   const tape = new Tape();
@@ -82,6 +85,7 @@ export function trainingModel(
     ids: input("input_ids"),
     positions: input("position"),
     document: input("document"),
+    tiles,
     weights(name, shape) {
       const found = names.find(name, shape);
       const value = tape.input(found, "float32", shape);
@@ -116,7 +120,12 @@ export function trainingModel(
     bytes: encodeModel(tape.model()),
     weightNames: [...sources.keys()],
     peakBytes: (batch, length) =>
-      peakBytes(tape, { B: batch, T: length, N: batch * length }),
+      peakBytes(tape, {
+        B: batch,
+        T: length,
+        N: batch * length,
+        ...tileSizes(length, tiles),
+      }),
     trainable: sources as ReadonlyMap<string, { shape: readonly number[] }>,
   };
 }

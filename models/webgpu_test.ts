@@ -26,6 +26,7 @@ for (
       const weights = lively(config);
       const { bytes } = trainingModel(config, weights, {
         distillation: { topK, loss: "kl", temperature: 2 },
+        tiles: 2,
       });
       const feeds = {
         ...weightTensors(weights),

@@ -25,6 +25,7 @@ import {
   scatterAdd,
   softmax,
   split,
+  splitEqually,
   Tape,
   type Tensor,
   topK,
@@ -114,6 +115,10 @@ const CASES: { readonly [Op in OpType]: readonly Case[] | typeof discrete } = {
       return ew.mul(ew.mul(a!, a!), b!);
     }),
     unary((x) => split(x, 1, [2, 3])[1]!),
+    unary((x) => {
+      const [a, , c] = splitEqually(x, 1, [2, 2, 1]);
+      return ew.mul(a!, c!);
+    }),
   ],
   Shape: discrete,
   Range: discrete,

@@ -126,6 +126,27 @@ export function split(
 }
 
 /**
+ * Cut along an axis into parts that are as large, but for a smaller last one.
+ *
+ * @param x Any shape.
+ * @param axis Which axis.
+ * @param sizes What the sizes of the parts are called.
+ * @returns The parts.
+ */
+export function splitEqually(
+  x: Value,
+  axis: number,
+  sizes: readonly Dim[],
+): Value[] {
+  const outputs = sizes.map((size) => ({
+    type: x.type,
+    shape: x.shape.with(axis, size),
+  }));
+  const attributes = { axis, num_outputs: sizes.length };
+  return x.tape.record("Split", [x], attributes, outputs);
+}
+
+/**
  * Count from zero.
  *
  * @param tape The graph.

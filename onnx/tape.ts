@@ -72,8 +72,8 @@ export interface Operations {
   Expand: None;
   /** joined along an axis */
   Concat: { axis: number };
-  /** cut along an axis */
-  Split: { axis: number };
+  /** cut along an axis, by sizes or in a number of parts */
+  Split: { axis: number; num_outputs?: number };
   /** some sizes of a tensor */
   Shape: { start: number; end: number };
   /** start, start + delta, … below limit */

@@ -3,6 +3,7 @@ import {
   type BlockwiseTraining,
   openBlockwise,
   type Tensors,
+  TiledGraphs,
   trainingModel,
 } from "#/models/mod.ts";
 import { createSession, type Tensor } from "#/onnx/mod.ts";
@@ -17,6 +18,43 @@ export interface Surroundings {
   free?: () => number | undefined;
   /** Says what was chosen. */
   say?: (text: string) => Promise<void>;
+}
+
+/** Builds an {@linkcode Engine}. */
+export type OpenEngine = (
+  config: Record<string, unknown>,
+  weights: Arrays,
+  options: BlockwiseOptions,
+) => Promise<Engine>;
+
+/**
+ * Engines by the tiles that attention takes batches in, each opened when the first
+ * batch for it comes.
+ *
+ * @param open Builds one of them.
+ * @param config config.json, verbatim.
+ * @param weights Shapes of the weights.
+ * @param options Of the graphs and their sessions.
+ * @returns The engine, to be closed by the caller.
+ */
+export function openTiled(
+  open: OpenEngine,
+  config: Record<string, unknown>,
+  weights: Arrays,
+  options: BlockwiseOptions,
+): Promise<Engine> {
+  const { weightNames } = trainingModel(config, weights, options);
+  const engines = new TiledGraphs((tiles) =>
+    open(config, weights, { ...options, tiles })
+  );
+  return Promise.resolve({
+    weightNames,
+    run: async (feeds, fetches) => {
+      const engine = await engines.fitting(feeds.input_ids!.dims[1]!);
+      return await engine.run(feeds, fetches);
+    },
+    close: () => engines.close(),
+  });
 }
 
 /**

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
-import { openFitting } from "#/stages/train/engines.ts";
+import { tilesFor } from "#/models/mod.ts";
+import { openFitting, openTiled, openWhole } from "#/stages/train/engines.ts";
 import { assertAllClose } from "#/tests/allclose.ts";
 import {
+  int64,
   lively,
   real,
   TINY_BATCH,
@@ -50,4 +52,44 @@ Deno.test("openFitting() goes block by block where the whole does not fit, and s
       { rtol: 1e-5, atol: 1e-6 },
     );
   }
+});
+
+Deno.test("openTiled() gives the gradients of the untiled graph at any length", async () => {
+  const options = { threads: 1 };
+  const tiled = await openTiled(openWhole, config, weights, options);
+  const whole = await openWhole(config, weights, options);
+  for (const length of [3, 515]) {
+    const dims = [1, length];
+    const row = (f: (t: number) => number) =>
+      int64(dims, Array.from({ length }, (_, t) => f(t)));
+    const feeds = {
+      ...weightTensors(weights),
+      input_ids: row((t) => t * t % 37),
+      position: row((t) => t % 64),
+      document: row((t) => Math.floor(t / 200)),
+      labels: row((t) => 3 * t % 37),
+      ce_weight: real(dims, () => 1 / length),
+    };
+    const [actual, expected] = await Promise.all(
+      [tiled, whole].map((engine) =>
+        engine.run(
+          feeds,
+          Object.fromEntries(engine.weightNames.map((name) => [
+            `grad.${name}`,
+            real(weights.get(name)!.shape, () => NaN),
+          ])),
+        )
+      ),
+    );
+    for (const [key, { data }] of Object.entries(expected!)) {
+      // Sums of 515 f32 terms in another order.
+      assertAllClose(
+        actual![key]!.data as Float32Array,
+        data as Float32Array,
+        { rtol: 1e-4, atol: 1e-6 },
+      );
+    }
+  }
+  assert.equal(tilesFor(515), 4);
+  await Promise.all([tiled.close(), whole.close()]);
 });

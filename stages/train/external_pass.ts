@@ -6,7 +6,6 @@ import {
   type LossRows,
 } from "#/kernels/losses/mod.ts";
 import { trainingModel } from "#/models/mod.ts";
-import { createSession } from "#/onnx/mod.ts";
 import {
   type Arrays,
   gradientFetches,
@@ -16,9 +15,9 @@ import {
 } from "#/stages/train/feeds.ts";
 import {
   type OpenPass,
+  openSessions,
   type Pass,
   type PassOptions,
-  sessionOptions,
 } from "#/stages/train/pass.ts";
 
 /**
@@ -39,7 +38,7 @@ export const openWebgpuPass: OpenPass = async (config, weights, options) => {
     );
   }
   const { kernel } = losses[options.loss];
-  const pass = await openExternalPass(
+  const pass = openExternalPass(
     config,
     weights,
     options,
@@ -65,7 +64,7 @@ export const openWebgpuPass: OpenPass = async (config, weights, options) => {
  */
 export const openCpuPass: OpenPass = (config, weights, options) => {
   const { cpu } = losses[options.loss];
-  return openExternalPass(config, weights, options, cpu);
+  return Promise.resolve(openExternalPass(config, weights, options, cpu));
 };
 
 /** A loss between the two graphs, in either of its forms. */
@@ -76,30 +75,30 @@ type ComputeLoss = (
   | Promise<LossOutput>
   | LossOutput<Float32Array | Float64Array>;
 
-async function openExternalPass(
+function openExternalPass(
   config: Record<string, unknown>,
   weights: Arrays,
   options: PassOptions,
   compute: ComputeLoss,
-): Promise<Pass> {
-  const external = (backward: boolean) =>
-    trainingModel(config, weights, { loss: "external", backward });
-  const forward = await createSession(
-    external(false).bytes,
-    sessionOptions(options),
-  );
-  const { bytes, weightNames } = external(true);
-  const backward = await createSession(bytes, sessionOptions(options));
+): Pass {
+  const graph = { loss: "external" } as const;
+  const { weightNames } = trainingModel(config, weights, graph);
+  const open = (backward: boolean) =>
+    openSessions(config, weights, { ...graph, backward }, options);
+  const forward = open(false);
+  const backward = open(true);
   return {
     weightNames,
     async run(batch, weights, gradients) {
       const feeds = { ...weightFeeds(weights), ...tokenFeeds(batch) };
-      const { logits } = await forward.run(feeds, ["logits"]);
+      const scoring = await forward.fitting(batch.length);
+      const { logits } = await scoring.run(feeds, ["logits"]);
       const rows = lossRows(batch, logits!.data as Float32Array, options);
       const { dlogits, ...values } = await compute(rows, options);
       const dims = [batch.batch, batch.length, options.vocabSize];
       const data = Float32Array.from(dlogits);
-      await backward.run(
+      const learning = await backward.fitting(batch.length);
+      await learning.run(
         { ...feeds, dlogits: { type: "float32", dims, data } },
         gradientFetches(gradients),
       );

@@ -1,5 +1,14 @@
 import type { LossName } from "#/kernels/losses/mod.ts";
-import type { SessionOptions } from "#/onnx/mod.ts";
+import {
+  TiledGraphs,
+  trainingModel,
+  type TrainingOptions,
+} from "#/models/mod.ts";
+import {
+  createSession,
+  type Session,
+  type SessionOptions,
+} from "#/onnx/mod.ts";
 import type { Batch } from "#/stages/train/batches.ts";
 import type { Arrays, FeedOptions } from "#/stages/train/feeds.ts";
 
@@ -58,4 +67,25 @@ export function sessionOptions(
   { threads }: Pick<PassOptions, "threads">,
 ): SessionOptions {
   return { device: "cpu", ...threads && { threads } };
+}
+
+/**
+ * Sessions of a model's graph, as sequences of one length or another need it.
+ *
+ * @param config config.json, verbatim.
+ * @param weights Shapes of the weights.
+ * @param graph What the graph is to hold.
+ * @param options `threads` counts.
+ * @returns The sessions, to be closed by the caller.
+ */
+export function openSessions(
+  config: Record<string, unknown>,
+  weights: Arrays,
+  graph: TrainingOptions,
+  options: Pick<PassOptions, "threads">,
+): TiledGraphs<Session> {
+  return new TiledGraphs((tiles) => {
+    const { bytes } = trainingModel(config, weights, { ...graph, tiles });
+    return createSession(bytes, sessionOptions(options));
+  });
 }

@@ -1,10 +1,5 @@
 import type { LossName, ResidualName } from "#/kernels/losses/mod.ts";
-import {
-  type BlockwiseOptions,
-  openBlockwise,
-  trainingModel,
-} from "#/models/mod.ts";
-import { createSession, type Session } from "#/onnx/mod.ts";
+import { type BlockwiseOptions, openBlockwise } from "#/models/mod.ts";
 import type { Batch } from "#/stages/train/batches.ts";
 import {
   type Arrays,
@@ -14,10 +9,17 @@ import {
   tokenFeeds,
   weightFeeds,
 } from "#/stages/train/feeds.ts";
-import { openFitting, openWhole, scalar } from "#/stages/train/engines.ts";
+import {
+  type OpenEngine,
+  openFitting,
+  openTiled,
+  openWhole,
+  scalar,
+} from "#/stages/train/engines.ts";
 import { openCpuPass, openWebgpuPass } from "#/stages/train/external_pass.ts";
 import {
   type OpenPass,
+  openSessions,
   type Pass,
   type PassOptions,
   sessionOptions,
@@ -60,7 +62,7 @@ const engines = {
   true: openBlockwise,
   false: openWhole,
   auto: openFitting,
-};
+} satisfies Record<string, OpenEngine>;
 
 /** Loss and gradients in the graph. */
 async function openGraphPass(
@@ -70,7 +72,7 @@ async function openGraphPass(
 ): Promise<Pass> {
   const { topK, recompute = false } = options;
   const open = engines[`${recompute}`];
-  const graph = await open(config, weights, graphOptions(options));
+  const graph = await openTiled(open, config, weights, graphOptions(options));
   return {
     weightNames: graph.weightNames,
     async run(batch, weights, gradients) {
@@ -109,13 +111,13 @@ export interface Scoring extends AsyncDisposable {
  * @param options `threads` counts.
  * @returns The scoring pass, to be closed by the caller.
  */
-export async function openScoring(
+export function openScoring(
   config: Record<string, unknown>,
   weights: Arrays,
   options: Pick<PassOptions, "threads">,
-): Promise<Scoring> {
-  const { bytes } = trainingModel(config, weights, { backward: false });
-  const session: Session = await createSession(bytes, sessionOptions(options));
+): Scoring {
+  const graph = { backward: false };
+  const sessions = openSessions(config, weights, graph, options);
   return {
     async run(batch, weights) {
       const feeds = {
@@ -123,10 +125,11 @@ export async function openScoring(
         ...tokenFeeds(batch),
         ...labelFeeds(batch),
       };
+      const session = await sessions.fitting(batch.length);
       const outputs = await session.run(feeds, { cross_entropy: scalar() });
       return Number(outputs.cross_entropy!.data[0]);
     },
-    [Symbol.asyncDispose]: () => session.close(),
+    [Symbol.asyncDispose]: () => sessions.close(),
   };
 }
 

@@ -161,7 +161,7 @@ export class Trainer implements AsyncDisposable {
    */
   async score(batch: Batch): Promise<number> {
     const { config } = this.#setup;
-    this.#scoring ??= await openScoring(config, this.#weights, this.#setup);
+    this.#scoring ??= openScoring(config, this.#weights, this.#setup);
     return await this.#scoring.run(batch, this.#weights);
   }
 

@@ -17,8 +17,7 @@ import {
   writeTables,
 } from "#/runs/ablation/report.ts";
 import { cast } from "#/runs/demo/cast.ts";
-import { filesOf, writeCorpus } from "#/runs/demo/corpus.ts";
-import { score } from "#/runs/demo/student.ts";
+import { writeCorpus } from "#/runs/demo/corpus.ts";
 import {
   type Command,
   defineCommand,
@@ -51,16 +50,25 @@ const QUICK = {
   arms: ["plain", "PTA-LLM as published", "optimal-transport", "continuations"],
 };
 
-/** A question by name: its arms, and which target they train. */
+/** A question by name: its arms, which target they train, and how often. */
 interface Question {
   arms: readonly Arm[];
   target: string;
+  /** Defaults to 3. */
+  seeds?: number;
 }
 
 const questions: Record<string, Question> = {
   ...mapValues(arms, (each) => ({ arms: each, target: "demo" })),
   // Kernels that have no place in the training graph take their time.
   losses: { arms: arms.losses, target: "1024 pieces" },
+  // Many arms, of small effects and large ones: the large ones show.
+  defects: { arms: arms.defects, target: "demo", seeds: 1 },
+  "defects downstream": {
+    arms: arms["defects downstream"],
+    target: "demo",
+    seeds: 1,
+  },
   ...Object.fromEntries(
     Object.keys(vocabularies).map((target) => [`target: ${target}`, {
       arms: arms.methods.filter(({ name }) => REGIME_ARMS.includes(name)),
@@ -82,7 +90,8 @@ export const command: Command = defineCommand(
     ),
     seeds: optional(
       option("--seeds", integer({ min: 1 }), {
-        description: message`How many seeds, from 0 on (default: 3)`,
+        description:
+          message`How many seeds, from 0 on (default: 3, of the defects 1)`,
       }),
     ),
     steps: optional(
@@ -119,13 +128,14 @@ export const command: Command = defineCommand(
 
 async function ablate(flags: Flags): Promise<Report> {
   const { out, quick, docs } = flags;
-  const seeds = flags.seeds ?? (quick ? QUICK.seeds : 3);
   const steps = flags.steps ?? (quick ? QUICK.steps : undefined);
   await writeCorpus(`${out}/corpus`);
-  const results: AblationResults = { seeds, before: {}, groups: {} };
-  for (const [name, { arms, target }] of Object.entries(asked(flags))) {
-    const { lab, before } = await openLab(target, flags);
-    results.before[target] = before;
+  const results: AblationResults = { before: {}, groups: {} };
+  for (const [name, question] of Object.entries(asked(flags))) {
+    const { arms, target } = question;
+    const seeds = flags.seeds ?? (quick ? QUICK.seeds : question.seeds ?? 3);
+    const lab = await openLab(target, flags);
+    results.before[target] = await lab.before();
     const group: ArmResult[] = results.groups[name] = [];
     // A seed of all arms after the other, so that what is there can be compared.
     const prepared: Prepared[] = [];
@@ -174,21 +184,22 @@ function asked({ only, quick }: Flags): Record<string, Question> {
   };
 }
 
-async function openLab(target: string, { out, threads }: Flags) {
+async function openLab(
+  target: string,
+  { out, threads }: Flags,
+): Promise<Lab> {
   const corpus = `${out}/corpus`;
-  const tests = filesOf(corpus, "test");
   const models = target === "demo" ? cast : {
     ...cast,
     target: await targetWith(target, corpus, `${out}/targets`),
   };
-  const lab = await Lab.open({
+  return await Lab.open({
     cast: models,
     sameTokenizer: () => sameTokenizer(models, corpus, `${out}/same-tokenizer`),
     corpus,
     out: `${out}/${target.replaceAll(" ", "-")}`,
     threads,
   });
-  return { lab, before: await score(models.target, tests) };
 }
 
 async function write(file: string, results: AblationResults): Promise<void> {

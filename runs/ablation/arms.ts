@@ -184,6 +184,9 @@ export const arms = {
     { name: "plain", teacher: undefined, flags: { "lm-weight": 1, ...brief } },
     { name: "all corrected", teacher: corrected("none"), flags: brief },
     ...Object.keys(referenceDefects).map(alignDefect),
+  ],
+  "defects downstream": [
+    { name: "all corrected", teacher: corrected("none"), flags: brief },
     ...Object.keys(packDefects).map(packDefect),
     trainDefect("loss-per-token"),
     trainDefect("chunk-choice"),

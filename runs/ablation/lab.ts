@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { dirname } from "node:path";
 import {
   alignSources,
   type Cast,
@@ -9,7 +10,7 @@ import {
 import { shuffleTeacher, smoothLabels } from "#/runs/demo/controls.ts";
 import { filesOf } from "#/runs/demo/corpus.ts";
 import { type Flag, pta } from "#/runs/demo/pta.ts";
-import { score } from "#/runs/demo/student.ts";
+import { score, type Scores } from "#/runs/demo/student.ts";
 import { type Arm, best, type Teacher, usual } from "./arms.ts";
 import type { ArmResult, StudentResult } from "./report.ts";
 import { teacherBits, type TeacherFacts } from "./teacher_bits.ts";
@@ -57,6 +58,19 @@ export class Lab {
   }
 
   /**
+   * Score the target as it is.
+   *
+   * @returns Its bits per byte on test text.
+   */
+  async before(): Promise<Scores> {
+    const { cast, corpus, out } = this.#plan;
+    return await once(
+      `${out}/results/before.json`,
+      () => score(cast.target, filesOf(corpus, "test")),
+    );
+  }
+
+  /**
    * Align as an arm asks for, and tell how well its teachers predict the text.
    *
    * @param arm The arm.
@@ -99,28 +113,21 @@ export class Lab {
     const { cast, corpus, out, threads } = this.#plan;
     const all: Record<string, Flag> = { ...usual, ...arm.flags, ...flags };
     const key = await hashOf(packed, all);
-    const file = `${out}/results/${key}.json`;
-    const known = await readJson<StudentResult>(file);
-    if (known) return known;
     const student = `${out}/students/${key}`;
-    const [trained] = await pta("train", {
-      model: cast.target,
-      data: packed,
-      out: student,
-      resume: true,
-      threads,
-      ...all,
-    }) as [{ tokens: number; seconds: number }];
-    const result: StudentResult = {
-      seed: flags.seed,
-      bits_per_byte: await score(student, filesOf(corpus, "test")),
-      tokens: trained.tokens,
-      seconds: trained.seconds,
-    };
-    await Deno.mkdir(`${out}/results`, { recursive: true });
-    await Deno.writeTextFile(file, JSON.stringify(result));
-    await Deno.remove(student, { recursive: true });
-    return result;
+    return await once(`${out}/results/${key}.json`, async () => {
+      const [trained] = await pta("train", {
+        model: cast.target,
+        data: packed,
+        out: student,
+        resume: true,
+        threads,
+        ...all,
+      }) as [{ tokens: number; seconds: number }];
+      const bits_per_byte = await score(student, filesOf(corpus, "test"));
+      await Deno.remove(student, { recursive: true });
+      const { tokens, seconds } = trained;
+      return { seed: flags.seed, bits_per_byte, tokens, seconds };
+    });
   }
 
   async #aligned(teacher: Teacher): Promise<string[]> {
@@ -196,11 +203,18 @@ async function hashOf(
   return hash.digest("hex").slice(0, 16);
 }
 
-async function readJson<Value>(file: string): Promise<Value | undefined> {
+/** What a file holds, or what is computed and then kept there. */
+async function once<Value>(
+  file: string,
+  compute: () => Promise<Value>,
+): Promise<Value> {
   try {
     return JSON.parse(await Deno.readTextFile(file));
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
+  const value = await compute();
+  await Deno.mkdir(dirname(file), { recursive: true });
+  await Deno.writeTextFile(file, JSON.stringify(value));
+  return value;
 }

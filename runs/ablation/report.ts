@@ -27,8 +27,6 @@ export interface ArmResult {
 
 /** What `pta run ablation` writes. */
 export interface AblationResults {
-  /** How many seeds, from 0 on. */
-  seeds: number;
   /** Bits per byte on test text before any training, by target. */
   before: Record<string, Scores>;
   /** Arms by question. */
@@ -45,7 +43,8 @@ export const captions: Record<string, string> = {
   residuals: "What the tail of the top-k does (continuations)",
   fusions: "Fusion functions (continuations)",
   losses: "Losses (continuations)",
-  defects: "PTA-LLM's defects, one at a time",
+  defects: "PTA-LLM's defects of alignment, one at a time",
+  "defects downstream": "Its defects of packing and training, one at a time",
 };
 
 /**
@@ -97,6 +96,7 @@ function armCells(
       const values = students.map(({ bits_per_byte }) =>
         bits_per_byte[domain]!
       );
+      if (values.length === 1) return values[0]!.toFixed(4);
       const spread = Math.max(...values) - Math.min(...values);
       return `${mean(values).toFixed(4)} (${spread.toFixed(4)})`;
     }),

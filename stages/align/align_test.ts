@@ -96,6 +96,20 @@ function said(
 const log = (...entries: [number, number][]): Candidates =>
   entries.map(([id, p]) => [id, Math.log(p)] as const);
 
+/** A method that guesses at the tail may give a token more, and others some. */
+function assertSaid(
+  method: AlignMethodName,
+  actual: Record<string, number>,
+  expected: Record<string, number>,
+): void {
+  if (method !== "continuations") return assert.deepEqual(actual, expected);
+  for (const [token, mass] of Object.entries(expected)) {
+    assert.ok((actual[token] ?? 0) >= mass, `${token}: ${actual[token]}`);
+  }
+  const sum = Object.values(actual).reduce((total, mass) => total + mass, 0);
+  assert.ok(sum < 1 + 1e-3, `${sum}`);
+}
+
 for (const method of names) {
   Deno.test(`align() by ${method} takes the virtual space off at the start of a text`, async () => {
     // "the cat": `the` of the one is `▁the` of the other at offset 0 only.
@@ -112,14 +126,14 @@ for (const method of names) {
     const start = { "the": 0.6, "cat": 0.3 };
     const inside = { "▁cat": 0.5, "▁the": 0.25 };
     const [toBytes] = await alignRows(bytes, pieces, { method });
-    assert.deepEqual(said(toBytes!, 0, byteLevel), start);
-    assert.deepEqual(said(toBytes!, 1, byteLevel), inside);
+    assertSaid(method, said(toBytes!, 0, byteLevel), start);
+    assertSaid(method, said(toBytes!, 1, byteLevel), inside);
     const [toPieces] = await alignRows(pieces, bytes, { method });
-    assert.deepEqual(said(toPieces!, 0, sentencePiece), {
+    assertSaid(method, said(toPieces!, 0, sentencePiece), {
       "▁the": 0.6,
       "▁cat": 0.3,
     });
-    assert.deepEqual(said(toPieces!, 1, sentencePiece), inside);
+    assertSaid(method, said(toPieces!, 1, sentencePiece), inside);
   });
 
   Deno.test(`align() by ${method} knows a virtual space that is a token of its own`, async () => {
@@ -128,20 +142,20 @@ for (const method of names) {
     const bytes = model(byteLevel, "é", () => log([7, 0.7], [3, 0.2]));
     const [toPieces] = await alignRows(pieces, bytes, { method });
     assert.deepEqual([...toPieces!.weight], [0, 1, 1, 0]);
-    assert.deepEqual(said(toPieces!, 1, sentencePiece), {
+    assertSaid(method, said(toPieces!, 1, sentencePiece), {
       "é": 0.7,
       "▁cat": 0.2,
     });
     const [toBytes] = await alignRows(bytes, pieces, { method });
     assert.deepEqual([...toBytes!.weight], [1, 1, 0]);
-    assert.deepEqual(said(toBytes!, 0, byteLevel), { "é": 0.7, "▁cat": 0.2 });
+    assertSaid(method, said(toBytes!, 0, byteLevel), { "é": 0.7, "▁cat": 0.2 });
   });
 
   Deno.test(`align() by ${method} maps the end of the text by role`, async () => {
     const pieces = model(sentencePiece, "the", () => log([1, 0.75], [3, 0.25]));
     const bytes = model(byteLevel, "the", () => log([3, 0.5]));
     const [row] = await alignRows(bytes, pieces, { method });
-    assert.deepEqual(said(row!, 1, byteLevel), {
+    assertSaid(method, said(row!, 1, byteLevel), {
       "<|endoftext|>": 0.75,
       "▁cat": 0.25,
     });
@@ -167,7 +181,7 @@ Deno.test("align() adds up candidates that have the same image", async () => {
   const target = model(sentencePiece, "the cat", () => log([3, 0.5]));
   for (const method of ["min-edit-distance", "optimal-transport"] as const) {
     const [row] = await alignRows(target, source, { method });
-    assert.deepEqual(said(row!, 1, sentencePiece), { "▁cat": 0.75 });
+    assertSaid(method, said(row!, 1, sentencePiece), { "▁cat": 0.75 });
   }
 });
 
@@ -241,7 +255,7 @@ Deno.test("align() counts candidates by --top-k on both sides", async () => {
   for (const method of names) {
     const [row] = await alignRows(target, source, { method, topK: 1 });
     assert.equal(row!.topK, 1);
-    assert.deepEqual(said(row!, 1, sentencePiece), { "▁cat": 0.5 });
+    assertSaid(method, said(row!, 1, sentencePiece), { "▁cat": 0.5 });
   }
 });
 
@@ -342,10 +356,12 @@ Deno.test("align() keeps mass between any two tokenizers", async () => {
           const [row] = await alignRows(target, source, { method, topK: 6 });
           const got = Object.values(said(row!, 1, sentencePiece))
             .reduce((sum, p) => sum + p, 0);
-          // Not every token has a counterpart, or can be written at all.
-          const loses = ["exact-match", "continuations"].includes(method);
-          if (loses) assert.ok(got <= mass + 1e-3);
-          else {assert.ok(
+          // Not every token has a counterpart, or can be written at all; and
+          // the tail may be guessed at.
+          if (method === "exact-match") assert.ok(got <= mass + 1e-3);
+          else if (method === "continuations") {
+            assert.ok(got <= Math.max(1, mass) + 1e-3);
+          } else {assert.ok(
               Math.abs(got - mass) < 5e-3,
               `${got} of ${mass} by ${method}`,
             );}

@@ -6,7 +6,7 @@ import {
   MassTable,
 } from "./methods/method.ts";
 import { positionPairs } from "./position_pairs.ts";
-import { PrefixShares } from "./prefix_shares.ts";
+import { SourceTail } from "./source_tail.ts";
 import { startRows } from "./token_relations.ts";
 
 const SPACE = 0x20;
@@ -21,6 +21,8 @@ interface Chunk {
   source: readonly [first: number, end: number];
   /** Which of the two predicts a token with a virtual space at first. */
   starts: { target: boolean; source: boolean };
+  /** Pieces that a row has room for. */
+  most: number;
 }
 
 /** A way in which the text may go on from a chunk's first byte. */
@@ -38,6 +40,12 @@ interface Tail {
   mass: number;
 }
 
+/** What of a tail agrees with what was read, and how some of it goes on. */
+interface Hidden {
+  mass: number;
+  next: readonly (readonly [piece: number, mass: number])[];
+}
+
 /** What the source expects from the start of a chunk on. */
 interface Expected {
   /** The bytes that it reads. */
@@ -52,7 +60,7 @@ export class ContinuationReader {
   /** The target's token of the same bytes or role, by source token, or −1. */
   readonly #exact: Int32Array;
   readonly #pieces: KnownPieces;
-  readonly #shares: PrefixShares;
+  readonly #tail: SourceTail;
 
   /**
    * Prepare.
@@ -67,7 +75,11 @@ export class ContinuationReader {
       if (distance === 0) this.#exact[sourceId] = targetId;
     }
     this.#pieces = new KnownPieces(target);
-    this.#shares = new PrefixShares(source);
+    this.#tail = new SourceTail(
+      source,
+      this.#pieces,
+      (id) => this.#exact[id]! >= 0,
+    );
   }
 
   /**
@@ -75,11 +87,14 @@ export class ContinuationReader {
    *
    * @param targetRow What the target reads.
    * @param sourceRow What the source expects of the same text.
+   * @param most How many pieces a row has room for: guesses from the tail take
+   * what is left.
    * @returns Rows of the target, ascending, and what to expect there.
    */
   *read(
     targetRow: RepresentationRow,
     sourceRow: RepresentationRow,
+    most: number,
   ): Generator<{ t: number; masses: Masses }> {
     const { target, source } = this.#vocabularies;
     const ours = startRows(target, targetRow.inputIds, targetRow.byteEnds);
@@ -96,45 +111,63 @@ export class ContinuationReader {
         target: [t, pairs.target[k + 1] ?? n!],
         source: [s, pairs.source[k + 1] ?? m!],
         starts: { target: t < ours, source: s < theirs },
+        most,
       });
     }
   }
 
   *#readChunk(chunk: Chunk): Generator<{ t: number; masses: Masses }> {
     const { targetRow: { inputIds, byteEnds }, target: [first, end] } = chunk;
-    const { bytes, continuations, tails } = this.#expected(chunk);
-    const hidden = bytes.length - (byteEnds[end]! - byteEnds[first]!);
+    const expected = this.#expected(chunk);
+    if (!expected) return;
+    const { bytes, tails } = expected;
+    const virtual = bytes.length - (byteEnds[end]! - byteEnds[first]!);
     // A tokenizer that changes its text does not say which bytes a row has read.
-    const follows = hidden === (chunk.starts.source ? 1 : 0);
-    let agreeing = continuations;
+    const follows = virtual === (chunk.starts.source ? 1 : 0);
+    let agreeing = expected.continuations;
     for (let t = first; t < (follows ? end : first + 1); t++) {
-      const read = t - first;
-      if (read > 0) {
-        const label = inputIds[t]!;
-        agreeing = agreeing.filter(({ pieces }) => pieces[read - 1] === label);
+      const read = inputIds.subarray(first + 1, t + 1);
+      if (read.length > 0) {
+        const [at, label] = [read.length - 1, read.at(-1)];
+        agreeing = agreeing.filter(({ pieces }) => pieces[at] === label);
       }
-      const seen = read && hidden + byteEnds[t]! - byteEnds[first]!;
-      const all = read === 0 ? 1 : sumOf(agreeing) +
-        sumOf(tails.map((tail) => this.#agreeing(tail, bytes, seen)));
-      yield { t, masses: nextPieces(agreeing, read, all) };
+      const seen = bytes.subarray(
+        0,
+        read.length && virtual + byteEnds[t]! - byteEnds[first]!,
+      );
+      const hidden = tails.map((tail) => this.#hidden(tail, seen, read, chunk));
+      const pieces = nextPieces(agreeing, hidden, read.length, chunk.most);
+      yield { t, masses: pieces };
     }
   }
 
-  /** How much of a tail agrees with the bytes seen. */
-  #agreeing({ after, mass }: Tail, bytes: Uint8Array, seen: number): Tail {
-    if (seen <= after) return { after, mass };
-    const share = this.#shares.of(bytes.subarray(after, seen));
-    return { after, mass: mass * share };
+  /** What of a tail agrees with what was read. */
+  #hidden(
+    { after, mass }: Tail,
+    seen: Uint8Array,
+    read: Int32Array,
+    { starts }: Chunk,
+  ): Hidden {
+    if (after === 0 && starts.target === starts.source) {
+      const { share, next } = this.#tail.after(seen, read);
+      return {
+        mass: mass * share,
+        next: next.map(([piece, share]) => [piece, mass * share]),
+      };
+    }
+    if (seen.length <= after) return { mass, next: [] };
+    return { mass: mass * this.#tail.shareOf(seen.subarray(after)), next: [] };
   }
 
   /** Follow what the source reads, and collect what else it expects. */
-  #expected(chunk: Chunk): Expected {
+  #expected(chunk: Chunk): Expected | undefined {
     const { sourceRow, source: [first, end], targetRow, target } = chunk;
     const continuations: Continuation[] = [];
     const tails: Tail[] = [];
     let [bytes, mass] = [new Uint8Array(), 1];
     for (let s = first; s < end; s++) {
       const next = new NextTokens(sourceRow, s);
+      if (s === first && !next.isTold) return undefined;
       next.others.forEach(({ id, probability }) => {
         const pieces = this.#write(bytes, id, chunk);
         continuations.push({ pieces, mass: mass * probability });
@@ -170,6 +203,8 @@ export class ContinuationReader {
 
 /** What a source expects at one of its rows. */
 class NextTokens {
+  /** Whether anything is stored. */
+  readonly isTold: boolean;
   /** The token that it reads. */
   readonly read: { id: number; probability: number };
   /** The others of the top k. */
@@ -195,7 +230,8 @@ class NextTokens {
     }
     rest = Math.max(rest, 0);
     // Not among the top k: no more than the least of them, which is rounded.
-    const below = this.others.length > 0
+    this.isTold = read !== undefined || this.others.length > 0;
+    const below = this.isTold
       ? Math.min(Math.exp(labelLogprobs[s]!), least, rest)
       : 0;
     this.tail = read === undefined ? rest - below : rest;
@@ -203,15 +239,24 @@ class NextTokens {
   }
 }
 
+/** The next piece of what agrees, as a share of it. */
 function nextPieces(
   agreeing: readonly Continuation[],
+  hidden: readonly Hidden[],
   read: number,
-  all: number,
+  most: number,
 ): Masses {
+  const all = read > 0 ? sumOf(agreeing) + sumOf(hidden) : 1;
   const table = new MassTable();
   for (const { pieces, mass } of agreeing) {
     // Of what ends here it is not known how it goes on.
     if (read < pieces.length) table.add(pieces[read]!, mass / all);
+  }
+  for (const { next } of hidden) {
+    for (const [piece, mass] of next) {
+      const hasRoom = table.ids.length < most || table.ids.includes(piece);
+      if (hasRoom) table.add(piece, mass / all);
+    }
   }
   return { ids: table.ids, masses: table.masses, marginalError: 0 };
 }

@@ -35,8 +35,9 @@ export const continuations: BlockMethod = {
   blocks: (vocabularies, { topK }) => {
     const reader = new ContinuationReader(vocabularies);
     return (targetRow: RepresentationRow, sourceRow: RepresentationRow) => {
-      const row = emptyRow(targetRow, sourceRow, topK ?? sourceRow.topK);
-      for (const { t, masses } of reader.read(targetRow, sourceRow)) {
+      const most = topK ?? sourceRow.topK;
+      const row = emptyRow(targetRow, sourceRow, most);
+      for (const { t, masses } of reader.read(targetRow, sourceRow, most)) {
         row.weight[t] = writeTop(masses, row, t) > 0 ? 1 : 0;
       }
       return { row, fallbackRows: 0 };

@@ -86,9 +86,16 @@ function reference(name: string, kind: string, more: Partial<Arm> = {}): Arm {
 /** Fewer steps, as there are many students. */
 const brief: Record<string, Flag> = { steps: 60 };
 
+/** Candidates that the published scripts look at. */
+const WINDOW = 10;
+
 /** PTA-LLM's transport with the defects of alignment that are named. */
 function corrected(names: string): Teacher {
-  const align = { method: "reference-ot", reference: names };
+  const align = {
+    method: "reference-ot",
+    reference: names,
+    "top-k": WINDOW,
+  };
   const directory = names.includes(",") ? "all" : names;
   return aligned(`defect-${directory}`, align, { mapping: "reference" });
 }

@@ -95,6 +95,7 @@ function corrected(names: string): Teacher {
     method: "reference-ot",
     reference: names,
     "top-k": WINDOW,
+    threshold: 1e-3,
   };
   const directory = names.includes(",") ? "all" : names;
   return aligned(`defect-${directory}`, align, { mapping: "reference" });

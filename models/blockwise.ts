@@ -46,16 +46,6 @@ interface Parts {
   readonly headRows: number;
 }
 
-/** Where a step writes gradients. */
-interface Gradients {
-  /** `grad.<name>` for every weight. */
-  readonly fetches: Tensors;
-  /** The weights whose gradients have a part already. */
-  readonly written: Set<string>;
-  /** For the further parts, by weight. */
-  readonly more: Map<string, Float32Array<ArrayBuffer>>;
-}
-
 /**
  * A training graph in parts, one block of the model at a time. Of the forward
  * pass only what enters a block is kept; the backward pass computes the rest
@@ -66,8 +56,6 @@ export class BlockwiseTraining implements AsyncDisposable {
   /** Weights that are inputs; each has a gradient `grad.<name>`. */
   readonly weightNames: readonly string[];
   readonly #parts: Parts;
-  /** Kept from step to step: they may be as large as the embeddings. */
-  readonly #more = new Map<string, Float32Array<ArrayBuffer>>();
 
   /**
    * Use {@linkcode openBlockwise}.
@@ -91,25 +79,33 @@ export class BlockwiseTraining implements AsyncDisposable {
    */
   async run(feeds: Tensors, fetches: Tensors): Promise<Record<string, Tensor>> {
     const { embed, embedBackward, blocks, blocksBackward } = this.#parts;
-    const gradients = { fetches, written: new Set<string>(), more: this.#more };
+    this.#clear(fetches);
     const entering: Tensor[] = [];
     let x = (await runPart(embed, feeds)).y!;
     for (const block of blocks) {
       entering.push(x);
       x = (await runPart(block, { ...feeds, x })).y!;
     }
-    const { dx, losses } = await this.#runHead(feeds, x, gradients);
+    const { dx, losses } = await this.#runHead(feeds, x, fetches);
     let dy: Tensor = dx;
     for (const block of blocksBackward.toReversed()) {
       const x = entering.pop()!;
-      dy = (await runPart(block, { ...feeds, x, dy }, gradients)).dx!;
+      dy = (await runPart(block, { ...feeds, x, dy }, fetches)).dx!;
     }
-    await runPart(embedBackward, { ...feeds, dy }, gradients);
+    await runPart(embedBackward, { ...feeds, dy }, fetches);
     return { ...fetches, ...losses };
   }
 
+  /** Embeddings and head add to their gradients: weights may be tied. */
+  #clear(fetches: Tensors): void {
+    const { embed, head } = this.#parts;
+    for (const name of new Set([...embed.weights, ...head.weights])) {
+      (fetches[`grad.${name}`]!.data as Float32Array).fill(0);
+    }
+  }
+
   /** Loss and gradients of the head, some rows at a time. */
-  async #runHead(feeds: Tensors, x: Tensor, gradients: Gradients) {
+  async #runHead(feeds: Tensors, x: Tensor, fetches: Tensors) {
     const { head, headRows } = this.#parts;
     const pick = (names: readonly string[]) =>
       Object.fromEntries(names.map((name) => [name, feeds[name]!]));
@@ -119,7 +115,7 @@ export class BlockwiseTraining implements AsyncDisposable {
     const dx = new Float32Array(x.data.length);
     let filled = 0;
     for (const chunk of rowChunks(perToken, x, headRows)) {
-      const outputs = await runPart(head, { ...weights, ...chunk }, gradients);
+      const outputs = await runPart(head, { ...weights, ...chunk }, fetches);
       dx.set(outputs.dx!.data as Float32Array, filled);
       filled += outputs.dx!.data.length;
       for (const name of LOSSES) {
@@ -192,7 +188,9 @@ async function buildParts(
       part.tape.output(model.embed(part.trace()), "y");
     }),
     embedBackward: await build((part) => {
-      part.backward(model.embed(part.trace()), part.hidden("dy"));
+      part.backward(model.embed(part.trace()), part.hidden("dy"), {
+        adds: true,
+      });
     }),
     blocks: await Promise.all(layers.map((layer) =>
       build((part) => {
@@ -204,13 +202,16 @@ async function buildParts(
       build((part) => {
         const x = part.hidden("x");
         const y = model.block(part.trace(), x, layer);
-        part.backward(y, part.hidden("dy"), x);
+        part.backward(y, part.hidden("dy"), { x });
       })
     )),
     head: await build((part) => {
       const x = part.hidden("x");
       const logits = model.logits(part.trace(), x);
-      part.backward(logits, recordLoss(part.tape, logits, distillation), x);
+      part.backward(logits, recordLoss(part.tape, logits, distillation), {
+        x,
+        adds: true,
+      });
     }),
   };
 }
@@ -254,59 +255,44 @@ class PartTape {
     return this.tape.input(name, "float32", ["N", this.#model.hiddenSize]);
   }
 
-  backward(value: Value, gradient: Value, x?: Value): void {
+  /** Gradients of the weights, added to the inputs `sum0`, … if told so, and of x. */
+  backward(
+    value: Value,
+    gradient: Value,
+    { x, adds = false }: { x?: Value; adds?: boolean },
+  ): void {
     const sources = x ? [...this.#values, x] : this.#values;
-    gradients([{ value, gradient }], sources).forEach((found, i) =>
+    const sums = (adds ? this.#values : []).map((value, i) => ({
+      value,
+      gradient: this.tape.input(`sum${i}`, "float32", value.shape),
+    }));
+    gradients([...sums, { value, gradient }], sources).forEach((found, i) =>
       this.tape.output(found, sources[i] === x ? "dx" : `dw${i}`)
     );
   }
 }
 
 /**
- * Run a part, its weights by their names in the files. A gradient that has a part
- * already (of a tied weight, or by other rows) is added to.
+ * Run a part, its weights by their names in the files. A gradient that is added to
+ * is read and written in one place.
  */
 async function runPart(
   { session, weights }: Part,
   feeds: Tensors,
-  gradients?: Gradients,
+  gradients: Tensors = {},
 ): Promise<Record<string, Tensor>> {
-  const inputs = Object.fromEntries(session.inputs.map((name) => {
-    const index = name.match(/^w(\d+)$/)?.[1];
-    return [name, feeds[index ? weights[Number(index)]! : name]!];
-  }));
-  const fetches: Record<string, Tensor | null> = {};
-  const further: [sum: Float32Array, more: Float32Array][] = [];
-  for (const name of session.outputs) {
-    const index = name.match(/^dw(\d+)$/)?.[1];
-    fetches[name] = null;
-    if (index === undefined || !gradients) continue;
+  const find = (name: string): Tensor | undefined => {
+    const [, kind, index] = name.match(/^(w|dw|sum)(\d+)$/) ?? [];
+    if (!kind) return feeds[name];
     const weight = weights[Number(index)]!;
-    const target = gradients.fetches[`grad.${weight}`]!;
-    fetches[name] = target;
-    if (!gradients.written.has(weight)) continue;
-    const data = moreOf(gradients, weight, target.data.length);
-    fetches[name] = { ...target, data };
-    further.push([target.data as Float32Array, data]);
-  }
-  const outputs = await session.run(inputs, fetches);
-  for (const [sum, more] of further) {
-    for (let i = 0; i < sum.length; i++) sum[i]! += more[i]!;
-  }
-  for (const weight of weights) gradients?.written.add(weight);
-  return outputs;
-}
-
-function moreOf(
-  { more }: Gradients,
-  weight: string,
-  length: number,
-): Float32Array<ArrayBuffer> {
-  const known = more.get(weight);
-  if (known) return known;
-  const made = new Float32Array(length);
-  more.set(weight, made);
-  return made;
+    return kind === "w" ? feeds[weight] : gradients[`grad.${weight}`];
+  };
+  const inputs = session.inputs.map((name) => [name, find(name)!]);
+  const fetches = session.outputs.map((name) => [name, find(name) ?? null]);
+  return await session.run(
+    Object.fromEntries(inputs),
+    Object.fromEntries(fetches),
+  );
 }
 
 const LOSSES = ["cross_entropy", "distance", "loss"];

@@ -1,5 +1,5 @@
 import type { Dim } from "./model.ts";
-import type { OpType, Recorded, Value } from "./tape.ts";
+import type { Operations, OpType, Recorded, Value } from "./tape.ts";
 import * as ew from "./elementwise.ts";
 import {
   add,
@@ -203,7 +203,8 @@ export const GRADIENTS: { readonly [Op in OpType]: Gradient<Op> } = {
 /**
  * Record the gradients of Σ ⟨value, gradient⟩, seeds given.
  *
- * @param seeds Values and the gradients by them.
+ * @param seeds Values and the gradients by them; of a source, what its gradient
+ * is added to.
  * @param sources What to differentiate by.
  * @returns Gradients by the sources, of their shapes.
  * @throws {TypeError} If a rule does not reach a source through some input.
@@ -217,7 +218,7 @@ export function gradients(
   const found = new Map<string, Value>();
   const accumulate = ({ name }: Value, gradient: Value) => {
     const before = found.get(name);
-    found.set(name, before ? add(before, gradient) : gradient);
+    found.set(name, before ? addGradient(before, gradient) : gradient);
   };
   for (const { value, gradient } of seeds) accumulate(value, gradient);
 
@@ -239,6 +240,34 @@ export function gradients(
     });
   }
   return sources.map((source) => found.get(source.name) ?? zeros(source));
+}
+
+/**
+ * A sum of gradients, without an array for the second where that would be as large
+ * as an embedding: rows are added in place, and products to what the caller has.
+ */
+function addGradient(sum: Value, more: Value): Value {
+  const made = madeBy(more);
+  const [a, b, c] = made?.inputs ?? [];
+  if (made?.op === "Gemm" && !c && !madeBy(sum)) {
+    const { transA, transB, alpha } = made.attributes as Operations["Gemm"];
+    return gemm(a!, b!, {
+      transA: transA === 1,
+      transB: transB === 1,
+      alpha: alpha.float,
+      bias: sum,
+    });
+  }
+  if (made?.op === "ScatterElements" && isZeros(a!)) {
+    const { axis } = made.attributes as Operations["ScatterElements"];
+    return scatterAdd(sum, b!, c!, axis);
+  }
+  return add(sum, more);
+}
+
+/** The operation that gave a value; none for inputs and constants. */
+function madeBy(x: Value): Recorded | undefined {
+  return x.tape.nodes.findLast(({ outputs }) => outputs.includes(x));
 }
 
 /** Names of the real values that depend on the sources. */
@@ -284,6 +313,11 @@ function sumTo(dy: Value, like: Value): Value {
 
 function zeros(like: Value): Value {
   return expand(ew.scalar(like, 0), like.shape);
+}
+
+function isZeros(x: Value): boolean {
+  const made = madeBy(x);
+  return made?.op === "Expand" && made.inputs[0] === zeroLike(x);
 }
 
 function zeroLike(like: Value): Value {

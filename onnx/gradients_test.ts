@@ -289,3 +289,44 @@ function randomNormal(seed: number): () => number {
   return () =>
     Math.sqrt(-2 * Math.log(uniform())) * Math.cos(2 * Math.PI * uniform());
 }
+
+Deno.test("gradients() add the rows and products of a tied table to a sum in place", async () => {
+  const table = float32([4, 2], (i) => Math.sin(i));
+  const feeds = {
+    table,
+    x: float32([3, 2], (i) => Math.cos(i)),
+    seed: float32([3, 4], (i) => i % 5 - 2),
+  };
+  const run = async (sum?: Tensor) => {
+    const tape = new Tape();
+    const [table, x, seed] = Object.entries(feeds).map(([name, { dims }]) =>
+      tape.input(name, "float32", dims)
+    );
+    const rows = gather(table!, ids(table!, [3], [1, 3, 1]));
+    const y = gemm(ew.add(x!, rows), table!, { transB: true });
+    const seeds = [{ value: y, gradient: seed! }];
+    if (sum) {
+      const gradient = tape.input("sum", "float32", sum.dims);
+      seeds.unshift({ value: table!, gradient });
+    }
+    tape.output(gradients(seeds, [table!])[0]!, "found");
+    await using session = await createSession(encodeModel(tape.model()));
+    const { found } = await session.run(
+      { ...feeds, ...sum && { sum } },
+      { found: sum ?? null },
+    );
+    return found!.data as Float32Array;
+  };
+  const sum = float32([4, 2], (i) => 10 * i);
+  const expected = (await run()).map((x, i) => x + 10 * i);
+  await run(sum);
+  // f32 at about 70, added in another order.
+  (sum.data as Float32Array).forEach((x, i) =>
+    assert.ok(Math.abs(x - expected[i]!) < 2e-5)
+  );
+});
+
+function float32(dims: number[], entry: (i: number) => number): Tensor {
+  const data = Float32Array.from({ length: size(dims) }, (_, i) => entry(i));
+  return { type: "float32", dims, data };
+}

@@ -10,7 +10,7 @@ export interface GemmOptions {
   transB?: boolean;
   /** Factor of the product. */
   alpha?: number;
-  /** Added to every row, `[N]`. */
+  /** Added to every row, `[N]`, or to the product, `[M, N]`. */
   bias?: Value | undefined;
 }
 

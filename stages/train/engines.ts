@@ -5,9 +5,9 @@ import {
   type Tensors,
   TiledGraphs,
   trainingModel,
+  type WeightShapes,
 } from "#/models/mod.ts";
 import { createSession, type Tensor } from "#/onnx/mod.ts";
-import type { Arrays } from "#/stages/train/feeds.ts";
 
 /** Runs a model forward and backward, in one piece or in many. */
 export type Engine = Pick<BlockwiseTraining, "weightNames" | "run" | "close">;
@@ -23,7 +23,7 @@ export interface Surroundings {
 /** Builds an {@linkcode Engine}. */
 export type OpenEngine = (
   config: Record<string, unknown>,
-  weights: Arrays,
+  weights: WeightShapes,
   options: BlockwiseOptions,
 ) => Promise<Engine>;
 
@@ -40,7 +40,7 @@ export type OpenEngine = (
 export function openTiled(
   open: OpenEngine,
   config: Record<string, unknown>,
-  weights: Arrays,
+  weights: WeightShapes,
   options: BlockwiseOptions,
 ): Promise<Engine> {
   const { weightNames } = trainingModel(config, weights, options);
@@ -67,7 +67,7 @@ export function openTiled(
  */
 export async function openWhole(
   config: Record<string, unknown>,
-  weights: Arrays,
+  weights: WeightShapes,
   options: BlockwiseOptions,
 ): Promise<Engine> {
   const { bytes, weightNames } = trainingModel(config, weights, options);
@@ -96,7 +96,7 @@ export async function openWhole(
  */
 export function openFitting(
   config: Record<string, unknown>,
-  weights: Arrays,
+  weights: WeightShapes,
   options: BlockwiseOptions,
   { free = freeBytes, say = writeNote }: Surroundings = {},
 ): Promise<Engine> {

@@ -5,9 +5,8 @@ import {
   type LossOutput,
   type LossRows,
 } from "#/kernels/losses/mod.ts";
-import { trainingModel } from "#/models/mod.ts";
+import { trainingModel, type WeightShapes } from "#/models/mod.ts";
 import {
-  type Arrays,
   gradientFetches,
   lossRows,
   tokenFeeds,
@@ -77,7 +76,7 @@ type ComputeLoss = (
 
 function openExternalPass(
   config: Record<string, unknown>,
-  weights: Arrays,
+  weights: WeightShapes,
   options: PassOptions,
   compute: ComputeLoss,
 ): Pass {

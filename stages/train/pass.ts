@@ -3,6 +3,7 @@ import {
   TiledGraphs,
   trainingModel,
   type TrainingOptions,
+  type WeightShapes,
 } from "#/models/mod.ts";
 import {
   createSession,
@@ -53,7 +54,7 @@ export interface Pass extends AsyncDisposable {
 /** Builds a {@linkcode Pass} for a model, by its config and weights' shapes. */
 export type OpenPass = (
   config: Record<string, unknown>,
-  weights: Arrays,
+  weights: WeightShapes,
   options: PassOptions,
 ) => Promise<Pass>;
 
@@ -80,7 +81,7 @@ export function sessionOptions(
  */
 export function openSessions(
   config: Record<string, unknown>,
-  weights: Arrays,
+  weights: WeightShapes,
   graph: TrainingOptions,
   options: Pick<PassOptions, "threads">,
 ): TiledGraphs<Session> {

@@ -1,5 +1,9 @@
 import type { LossName, ResidualName } from "#/kernels/losses/mod.ts";
-import { type BlockwiseOptions, openBlockwise } from "#/models/mod.ts";
+import {
+  type BlockwiseOptions,
+  openBlockwise,
+  type WeightShapes,
+} from "#/models/mod.ts";
 import type { Batch } from "#/stages/train/batches.ts";
 import {
   type Arrays,
@@ -67,7 +71,7 @@ const engines = {
 /** Loss and gradients in the graph. */
 async function openGraphPass(
   config: Record<string, unknown>,
-  weights: Arrays,
+  weights: WeightShapes,
   options: PassOptions,
 ): Promise<Pass> {
   const { topK, recompute = false } = options;
@@ -113,7 +117,7 @@ export interface Scoring extends AsyncDisposable {
  */
 export function openScoring(
   config: Record<string, unknown>,
-  weights: Arrays,
+  weights: WeightShapes,
   options: Pick<PassOptions, "threads">,
 ): Scoring {
   const graph = { backward: false };

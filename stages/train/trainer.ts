@@ -94,7 +94,11 @@ export class Trainer implements AsyncDisposable {
     const all = setup.weights
       ? await readModel(setup.weights)
       : initialWeights(setup.config, setup.seed);
-    const pass = await lossHomes[setup.lossOn](setup.config, all, setup);
+    // The pass lives on; with the arrays it would keep the weights a second time.
+    const shapes = new Map(
+      Array.from(all, ([name, { shape }]) => [name, { shape }]),
+    );
+    const pass = await lossHomes[setup.lossOn](setup.config, shapes, setup);
     const weights = new Map(
       pass.weightNames.map((name) => [name, all.get(name)!]),
     );

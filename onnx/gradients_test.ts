@@ -319,7 +319,7 @@ Deno.test("gradients() add the rows and products of a tied table to a sum in pla
   };
   const sum = float32([4, 2], (i) => 10 * i);
   const expected = (await run()).map((x, i) => x + 10 * i);
-  await run(sum);
+  assert.equal(await run(sum), sum.data);
   // f32 at about 70, added in another order.
   (sum.data as Float32Array).forEach((x, i) =>
     assert.ok(Math.abs(x - expected[i]!) < 2e-5)

@@ -84,8 +84,15 @@ export class Session implements AsyncDisposable {
     const wanted = Array.isArray(fetches)
       ? Object.fromEntries(fetches.map((name) => [name, null]))
       : mapTensors(fetches as Record<string, Tensor | null>);
-    const outputs = await this.#session.run(mapTensors<never>(feeds), wanted);
-    return outputs as unknown as Record<string, Tensor>;
+    const outputs = {
+      ...await this.#session.run(mapTensors<never>(feeds), wanted),
+    } as unknown as Record<string, Tensor>;
+    for (const [name, given] of Object.entries(fetches)) {
+      if (Array.isArray(fetches) || !given) continue;
+      freeCopy(outputs[name]!, given);
+      outputs[name] = given;
+    }
+    return outputs;
   }
 
   /** Free what the session holds. */
@@ -157,6 +164,14 @@ export function externalData(
   length: number,
 ): ExternalData {
   return { location: path.slice(parse(path).root.length), offset, length };
+}
+
+/**
+ * The binding copies what it wrote into a caller's array, to return it. Copies of
+ * all gradients add up to gigabytes until they are collected.
+ */
+function freeCopy({ data: { buffer: copy } }: Tensor, given: Tensor): void {
+  if (copy !== given.data.buffer) (copy as ArrayBuffer).transfer(0);
 }
 
 function mapTensors<Missing extends null>(

@@ -89,7 +89,10 @@ const brief: Record<string, Flag> = { steps: 60 };
 /** Candidates that the published scripts look at. */
 const WINDOW = 10;
 
-/** PTA-LLM's transport with the defects of alignment that are named. */
+/**
+ * PTA-LLM's transport with the defects of alignment that are named, from the
+ * source whose tokens differ most from the target's.
+ */
 function corrected(names: string): Teacher {
   const align = {
     method: "reference-ot",
@@ -98,7 +101,10 @@ function corrected(names: string): Teacher {
     threshold: 1e-3,
   };
   const directory = names.includes(",") ? "all" : names;
-  return aligned(`defect-${directory}`, align, { mapping: "reference" });
+  return aligned(`defect-${directory}`, align, {
+    mapping: "reference",
+    sources: ["code"],
+  });
 }
 
 function alignDefect(name: string): Arm {

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { dirname } from "node:path";
+import { basename, dirname } from "node:path";
 import {
   alignSources,
   type Cast,
@@ -91,8 +91,8 @@ export class Lab {
       out: packed,
       ...(arm.packing && {
         reference: arm.packing,
-        "source-representations": Object.keys(cast.sources).map((name) =>
-          `${out}/capture/representations/${name}`
+        "source-representations": aligned.map((directory) =>
+          `${out}/capture/representations/${basename(directory)}`
         ),
       }),
     });

@@ -26,6 +26,8 @@ export interface Recipe {
   mappingFlags?: Record<string, Flag>;
   /** Flags of `pta align`. */
   align: Record<string, Flag>;
+  /** Names of the sources that take part. Defaults to all. */
+  sources?: readonly string[];
 }
 
 /** Top-k at rest; the tail of such small models is long. */
@@ -86,11 +88,18 @@ export async function represent(cast: Cast, out: string): Promise<string> {
  */
 export async function alignSources(
   cast: Cast,
-  { name: recipe, mapping = "min-edit-distance", mappingFlags, align }: Recipe,
+  {
+    name: recipe,
+    mapping = "min-edit-distance",
+    mappingFlags,
+    align,
+    sources = Object.keys(cast.sources),
+  }: Recipe,
   out: string,
 ): Promise<string[]> {
   const aligned: string[] = [];
-  for (const [name, source] of Object.entries(cast.sources)) {
+  for (const name of sources) {
+    const source = cast.sources[name]!;
     const vocabMapping = `${out}/vocab_mappings/${mapping}/${name}`;
     await pta("map-vocab", {
       target: cast.target,

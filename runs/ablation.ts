@@ -119,7 +119,7 @@ export const command: Command = defineCommand(
     docs: optional(
       option("--docs", string({ metavar: "DIR" }), {
         description:
-          message`Also put the tables into results.md there, and ablation.json beside it`,
+          message`Also put the tables into results.md there, and ablation.json beside it; questions that are not asked keep their last answer`,
       }),
     ),
   }),
@@ -163,8 +163,9 @@ async function ablate(flags: Flags): Promise<Report> {
     }
   }
   if (docs) {
-    await write(`${docs}/ablation.json`, results);
-    await writeTables(`${docs}/results.md`, markdown(results));
+    const all = await merged(`${docs}/ablation.json`, results);
+    await write(`${docs}/ablation.json`, all);
+    await writeTables(`${docs}/results.md`, markdown(all));
   }
   return { text: markdown(results), lines: [results] };
 }
@@ -200,6 +201,33 @@ async function openLab(
     out: `${out}/${target.replaceAll(" ", "-")}`,
     threads,
   });
+}
+
+/** Questions that were not asked keep their last answer. */
+async function merged(
+  file: string,
+  { before, groups }: AblationResults,
+): Promise<AblationResults> {
+  const last = await readResults(file);
+  const all = { ...last.groups, ...groups };
+  return {
+    before: { ...last.before, ...before },
+    groups: Object.fromEntries(
+      Object.keys(questions).filter((name) => all[name])
+        .map((name) => [name, all[name]!]),
+    ),
+  };
+}
+
+async function readResults(file: string): Promise<AblationResults> {
+  try {
+    return JSON.parse(await Deno.readTextFile(file));
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) {
+      return { before: {}, groups: {} };
+    }
+    throw error;
+  }
 }
 
 async function write(file: string, results: AblationResults): Promise<void> {

@@ -200,6 +200,42 @@ export function bars(
   });
 }
 
+/**
+ * Draw a row of dots for every series, beside each other for every x.
+ *
+ * @param points One a dot; `x` names the panel.
+ * @param caption Words around it; `x` is under every panel, `y` is not used.
+ * @param zero A value to mark by a line in every panel.
+ * @returns HTML with one `<svg>`.
+ */
+export function dots(
+  points: readonly Point[],
+  caption: Caption,
+  zero?: number,
+): string {
+  const names = [...new Set(points.map(({ series }) => series))];
+  const marginLeft = 45 + 6.5 * Math.max(...names.map(({ length }) => length));
+  return draw(caption, {
+    width: marginLeft + 620,
+    height: 90 + 22 * names.length,
+    marginLeft,
+    fx: { label: null, domain: [...new Set(points.map(({ x }) => x))] },
+    x: { label: caption.x, labelArrow: "none", grid: true, ticks: 4 },
+    y: { label: null, type: "band", domain: names },
+    color: colors(points),
+    marks: [
+      ...(zero === undefined ? [] : [Plot.ruleX([zero])]),
+      Plot.dot(points, {
+        fx: "x",
+        x: "y",
+        y: "series",
+        stroke: "series",
+        r: 4,
+      }),
+    ],
+  });
+}
+
 /** A colour for every series, the same in every plot with the same series. */
 function colors(points: readonly Point[]): Plot.ScaleOptions {
   const domain = [...new Set(points.map(({ series }) => series))];

@@ -56,7 +56,7 @@ export function switchesOf<Table extends Defects>(
     names.join() === "all" ? known : names.join() === "none" ? [] : names,
   );
   for (const name of chosen) {
-    if (name in defects) continue;
+    if (Object.hasOwn(defects, name)) continue;
     throw new RangeError(
       `Cannot switch a defect on: "${name}" is none, expected all, none, or ` +
         `some of ${known.join(", ")}`,

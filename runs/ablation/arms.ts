@@ -122,7 +122,11 @@ function packDefect(name: string): Arm {
 
 function trainDefect(name: string, flags: Record<string, Flag> = {}): Arm {
   return {
-    name: `train: ${[name, ...Object.values(flags)].join(", ")}`,
+    name: "train: " +
+      [
+        ...(name === "none" ? [] : [name]),
+        ...Object.entries(flags).map((flag) => flag.join(" ")),
+      ].join(", "),
     teacher: corrected("none"),
     // Losses per token are kept only where packing is asked for what was published.
     packing: "none",

@@ -11,6 +11,9 @@ import { startRows } from "./token_relations.ts";
 
 const SPACE = 0x20;
 
+/** Source tokens of a chunk that are followed: two tokenizers may never meet. */
+const MOST_FOLLOWED = 16;
+
 /** Rows of both models between two bytes where both tokenizers stand. */
 interface Chunk {
   targetRow: RepresentationRow;
@@ -50,6 +53,8 @@ interface Hidden {
 interface Expected {
   /** The bytes that it reads. */
   bytes: Uint8Array;
+  /** How many of them were followed. */
+  followed: number;
   continuations: Continuation[];
   tails: Tail[];
 }
@@ -120,12 +125,14 @@ export class ContinuationReader {
     const { targetRow: { inputIds, byteEnds }, target: [first, end] } = chunk;
     const expected = this.#expected(chunk);
     if (!expected) return;
-    const { bytes, tails } = expected;
+    const { bytes, followed, tails } = expected;
     const virtual = bytes.length - (byteEnds[end]! - byteEnds[first]!);
     // A tokenizer that changes its text does not say which bytes a row has read.
     const follows = virtual === (chunk.starts.source ? 1 : 0);
     let agreeing = expected.continuations;
     for (let t = first; t < (follows ? end : first + 1); t++) {
+      const reached = virtual + byteEnds[t + 1]! - byteEnds[first]!;
+      if (follows && reached > followed) return;
       const read = inputIds.subarray(first + 1, t + 1);
       if (read.length > 0) {
         const [at, label] = [read.length - 1, read.at(-1)];
@@ -165,7 +172,13 @@ export class ContinuationReader {
     const continuations: Continuation[] = [];
     const tails: Tail[] = [];
     let [bytes, mass] = [new Uint8Array(), 1];
+    let followed: number | undefined;
     for (let s = first; s < end; s++) {
+      if (s - first === MOST_FOLLOWED) followed = bytes.length;
+      if (followed !== undefined) {
+        bytes = joined(bytes, this.#bytesOf(sourceRow.inputIds[s + 1]!));
+        continue;
+      }
       const next = new NextTokens(sourceRow, s);
       if (s === first && !next.isTold) return undefined;
       next.others.forEach(({ id, probability }) => {
@@ -178,7 +191,7 @@ export class ContinuationReader {
     }
     const pieces = targetRow.inputIds.subarray(target[0] + 1, target[1] + 1);
     continuations.push({ pieces, mass });
-    return { bytes, continuations, tails };
+    return { bytes, followed: followed ?? bytes.length, continuations, tails };
   }
 
   #write(
@@ -248,6 +261,8 @@ function nextPieces(
 ): Masses {
   const all = read > 0 ? sumOf(agreeing) + sumOf(hidden) : 1;
   const table = new MassTable();
+  // Nothing is left of what the source thought possible.
+  if (!(all > 0)) return { ids: [], masses: [], marginalError: 0 };
   for (const { pieces, mass } of agreeing) {
     // Of what ends here it is not known how it goes on.
     if (read < pieces.length) table.add(pieces[read]!, mass / all);

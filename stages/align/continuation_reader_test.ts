@@ -152,6 +152,24 @@ Deno.test("ContinuationReader: bytes get the share of the tokens that begin with
   );
 });
 
+Deno.test("ContinuationReader gives up where the two do not meet for long", () => {
+  const special = { bos: 0, eos: 0 };
+  const odd = tinyTokenizer(["<|end|>", "ab", "ba", "xa", "b"], { special });
+  const other = tinyTokenizer(["<|end|>", "x", "ab", "a"], { special });
+  const { ours, at } = expected(
+    other,
+    odd,
+    `x${"ab".repeat(300)}`,
+    () => [[2, Math.log(0.9)], [3, Math.log(0.05)]],
+  );
+  assert.ok(ours.inputIds.length > 300);
+  const taught = [...at.values()].filter((masses) => masses.size > 0).length;
+  assert.ok(taught > 0 && taught < 30, `${taught}`);
+  for (const masses of at.values()) {
+    for (const mass of masses.values()) assert.ok(mass >= 0 && mass <= 1.01);
+  }
+});
+
 /** What a source makes of the text that it reads. */
 function likelihood(
   { inputIds, topK, topkIds, topkLogprobs }: RepresentationRow,

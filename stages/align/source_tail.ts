@@ -65,6 +65,7 @@ export class SourceTail {
     const key = bytesKey(prefix);
     let share = this.#shares.get(key);
     if (share === undefined) {
+      if (this.#shares.size === MOST_KNOWN) this.#shares.clear();
       const [first, end] = this.#range(key);
       share = (end - first) / this.#vocabSize;
       this.#shares.set(key, share);

@@ -53,7 +53,7 @@ export function withDefects(names: Iterable<string>): ReferenceDefects {
   const on = new Set(names);
   const known = Object.keys(referenceDefects) as ReferenceDefect[];
   for (const name of on) {
-    if (name in referenceDefects) continue;
+    if (Object.hasOwn(referenceDefects, name)) continue;
     throw new RangeError(
       `Cannot switch a defect on: "${name}" is none, expected one of ` +
         known.join(", "),

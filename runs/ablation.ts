@@ -47,7 +47,7 @@ const REGIME_ARMS = [
 const QUICK = {
   steps: 60,
   seeds: 1,
-  arms: ["plain", "PTA-LLM as published", "optimal-transport", "continuations"],
+  arms: ["plain", "FuseLLM as published", "optimal-transport", "continuations"],
 };
 
 /** A question by name: its arms, which target they train, and how often. */

@@ -1,26 +1,23 @@
 import {
   createSession,
   encodeModel,
-  gradients,
   type Session,
   type SessionOptions,
-  Tape,
   type Tensor,
-  type Value,
 } from "#/onnx/mod.ts";
 import { describeModel, type Model } from "./architectures.ts";
-import type { Distillation } from "./loss_head.ts";
+import {
+  type BlockParts,
+  largestPart,
+  type PartOptions,
+  type PartTape,
+  recordParts,
+} from "./block_parts.ts";
 import { rowChunks, rowsAtATime } from "./row_chunks.ts";
-import { Trace } from "./trace.ts";
-import { recordLoss } from "./training.ts";
 import { WeightNames, type WeightShapes } from "./weights.ts";
 
 /** How {@linkcode openBlockwise} builds and runs a model. */
-export interface BlockwiseOptions extends SessionOptions {
-  /** Learn from fused distributions as well; from labels alone by default. */
-  distillation?: Distillation;
-  /** Tiles that attention takes queries in, as `tilesFor` says; one by default. */
-  tiles?: number;
+export interface BlockwiseOptions extends SessionOptions, PartOptions {
   /** Rows that go through the head at a time; by default 64 MB of logits. */
   headRows?: number;
 }
@@ -35,35 +32,28 @@ interface Part {
   readonly weights: readonly string[];
 }
 
-/** The graphs of a model, in parts. */
-interface Parts {
-  readonly embed: Part;
-  readonly embedBackward: Part;
-  readonly blocks: readonly Part[];
-  readonly blocksBackward: readonly Part[];
-  readonly head: Part;
-  /** Rows that go through the head at a time. */
-  readonly headRows: number;
-}
-
 /**
  * A training graph in parts, one block of the model at a time. Of the forward
- * pass only what enters a block is kept; the backward pass computes the rest
- * again, and rows go through the head some at a time. It takes less memory and more time than the graph of `trainingModel`,
- * and gives the same outputs by the same names.
+ * pass is kept what enters a block, and what `keptWidth` has room for of its matrix
+ * products; the backward pass computes the rest again, and rows go through the head
+ * some at a time. It takes less memory and more time than the graph of
+ * `trainingModel`, and gives the same outputs by the same names.
  */
 export class BlockwiseTraining implements AsyncDisposable {
   /** Weights that are inputs; each has a gradient `grad.<name>`. */
   readonly weightNames: readonly string[];
-  readonly #parts: Parts;
+  readonly #parts: BlockParts<Part>;
+  readonly #headRows: number;
 
   /**
    * Use {@linkcode openBlockwise}.
    *
    * @param parts The graphs.
+   * @param headRows Rows that go through the head at a time.
    */
-  constructor(parts: Parts) {
+  constructor(parts: BlockParts<Part>, headRows: number) {
     this.#parts = parts;
+    this.#headRows = headRows;
     const { embed, blocks, head } = parts;
     this.weightNames = [
       ...new Set([embed, ...blocks, head].flatMap(({ weights }) => weights)),
@@ -80,17 +70,19 @@ export class BlockwiseTraining implements AsyncDisposable {
   async run(feeds: Tensors, fetches: Tensors): Promise<Record<string, Tensor>> {
     const { embed, embedBackward, blocks, blocksBackward } = this.#parts;
     this.#clear(fetches);
-    const entering: Tensor[] = [];
+    const known: Tensors[] = [];
     let x = (await runPart(embed, feeds)).y!;
     for (const block of blocks) {
-      entering.push(x);
-      x = (await runPart(block, { ...feeds, x })).y!;
+      const { y, ...kept } = await runPart(block, { ...feeds, x });
+      known.push({ x, ...kept });
+      x = y!;
     }
     const { dx, losses } = await this.#runHead(feeds, x, fetches);
     let dy: Tensor = dx;
     for (const block of blocksBackward.toReversed()) {
-      const x = entering.pop()!;
-      dy = (await runPart(block, { ...feeds, x, dy }, fetches)).dx!;
+      const values = { ...known.pop()!, dy };
+      dy = (await runPart(block, { ...feeds, ...values }, fetches)).dx!;
+      free(values);
     }
     await runPart(embedBackward, { ...feeds, dy }, fetches);
     return { ...fetches, ...losses };
@@ -106,7 +98,7 @@ export class BlockwiseTraining implements AsyncDisposable {
 
   /** Loss and gradients of the head, some rows at a time. */
   async #runHead(feeds: Tensors, x: Tensor, fetches: Tensors) {
-    const { head, headRows } = this.#parts;
+    const { head } = this.#parts;
     const pick = (names: readonly string[]) =>
       Object.fromEntries(names.map((name) => [name, feeds[name]!]));
     const weights = pick(head.weights);
@@ -114,7 +106,7 @@ export class BlockwiseTraining implements AsyncDisposable {
     const losses: Record<string, Tensor> = {};
     const dx = new Float32Array(x.data.length);
     let filled = 0;
-    for (const chunk of rowChunks(perToken, x, headRows)) {
+    for (const chunk of rowChunks(perToken, x, this.#headRows)) {
       const outputs = await runPart(head, { ...weights, ...chunk }, fetches);
       dx.set(outputs.dx!.data as Float32Array, filled);
       filled += outputs.dx!.data.length;
@@ -153,21 +145,24 @@ export async function openBlockwise(
   weights: WeightShapes,
   options: BlockwiseOptions = {},
 ): Promise<BlockwiseTraining> {
-  const model = describeModel(config);
-  const names = new WeightNames(model, weights);
   const sessions = new Map<string, Promise<Session>>();
-  const build = async (record: (part: PartTape) => void): Promise<Part> => {
-    const part = new PartTape(model, names, options.tiles);
-    record(part);
-    const bytes = encodeModel(part.tape.model());
+  const open = async ({ tape, weights }: PartTape): Promise<Part> => {
+    const bytes = encodeModel(tape.model());
     const key = new TextDecoder("latin1").decode(bytes);
     if (!sessions.has(key)) sessions.set(key, createSession(bytes, options));
-    return { session: await sessions.get(key)!, weights: part.weights };
+    return { session: await sessions.get(key)!, weights };
   };
+  const { model, parts } = recordAll(config, weights, options);
+  const { embed, embedBackward, blocks, blocksBackward, head } = parts;
+  const { headRows = rowsAtATime(model.vocabSize) } = options;
   try {
-    const parts = await buildParts(model, build, options);
-    names.checkUnused();
-    return new BlockwiseTraining(parts);
+    return new BlockwiseTraining({
+      embed: await open(embed),
+      embedBackward: await open(embedBackward),
+      blocks: await Promise.all(blocks.map(open)),
+      blocksBackward: await Promise.all(blocksBackward.map(open)),
+      head: await open(head),
+    }, headRows);
   } catch (error) {
     const opened = await Promise.all(sessions.values());
     await Promise.all(opened.map((session) => session.close()));
@@ -175,101 +170,52 @@ export async function openBlockwise(
   }
 }
 
-/** Every part in the order of the forward pass. */
-async function buildParts(
-  model: Model,
-  build: (record: (part: PartTape) => void) => Promise<Part>,
-  { distillation, headRows = rowsAtATime(model.vocabSize) }: BlockwiseOptions,
-): Promise<Parts> {
-  const layers = Array.from({ length: model.layers }, (_, layer) => layer);
-  return {
-    headRows,
-    embed: await build((part) => {
-      part.tape.output(model.embed(part.trace()), "y");
-    }),
-    embedBackward: await build((part) => {
-      part.backward(model.embed(part.trace()), part.hidden("dy"), {
-        adds: true,
-      });
-    }),
-    blocks: await Promise.all(layers.map((layer) =>
-      build((part) => {
-        const x = part.hidden("x");
-        part.tape.output(model.block(part.trace(), x, layer), "y");
-      })
-    )),
-    blocksBackward: await Promise.all(layers.map((layer) =>
-      build((part) => {
-        const x = part.hidden("x");
-        const y = model.block(part.trace(), x, layer);
-        part.backward(y, part.hidden("dy"), { x });
-      })
-    )),
-    head: await build((part) => {
-      const x = part.hidden("x");
-      const logits = model.logits(part.trace(), x);
-      part.backward(logits, recordLoss(part.tape, logits, distillation), {
-        x,
-        adds: true,
-      });
-    }),
-  };
+/** What a run of {@linkcode BlockwiseTraining} takes, in bytes. */
+export interface BlockwiseMemory {
+  /** The largest part, and what enters the blocks; without weights and gradients. */
+  run: number;
+  /** One more of `keptWidth`. */
+  keptFeature: number;
 }
 
-/** Records one part. Weights are w0, w1, …, so that equal blocks are equal graphs. */
-class PartTape {
-  readonly tape = new Tape();
-  readonly weights: string[] = [];
-  readonly #model: Model;
-  readonly #names: WeightNames;
-  readonly #tiles: number | undefined;
-  readonly #values: Value[] = [];
+/**
+ * Estimate the memory of a run.
+ *
+ * @param config config.json, verbatim.
+ * @param weights Shapes of the weights in the files.
+ * @param options Of {@linkcode openBlockwise}.
+ * @param batch B.
+ * @param length T.
+ * @returns What it takes.
+ * @throws {RangeError} If the config is not supported, or the weights do not fit it.
+ */
+export function blockwiseMemory(
+  config: Record<string, unknown>,
+  weights: WeightShapes,
+  options: BlockwiseOptions,
+  batch: number,
+  length: number,
+): BlockwiseMemory {
+  const { model, parts } = recordAll(config, weights, options);
+  const { tiles = 1, headRows = rowsAtATime(model.vocabSize) } = options;
+  const largest = largestPart(parts, {
+    ...{ batch, length, tiles },
+    headRows: Math.min(headRows, batch * length),
+  });
+  const keptFeature = 4 * batch * length * model.layers;
+  return { run: largest + keptFeature * model.hiddenSize, keptFeature };
+}
 
-  constructor(model: Model, names: WeightNames, tiles?: number) {
-    this.#model = model;
-    this.#names = names;
-    this.#tiles = tiles;
-  }
-
-  trace(): Trace {
-    const tokens = (name: string) => this.tape.input(name, "int64", ["B", "T"]);
-    return new Trace({
-      ids: tokens("input_ids"),
-      positions: tokens("position"),
-      document: tokens("document"),
-      tiles: this.#tiles,
-      weights: (name, shape) => {
-        const value = this.tape.input(
-          `w${this.weights.length}`,
-          "float32",
-          shape,
-        );
-        this.weights.push(this.#names.find(name, shape));
-        this.#values.push(value);
-        return value;
-      },
-    });
-  }
-
-  hidden(name: string): Value {
-    return this.tape.input(name, "float32", ["N", this.#model.hiddenSize]);
-  }
-
-  /** Gradients of the weights, added to the inputs `sum0`, … if told so, and of x. */
-  backward(
-    value: Value,
-    gradient: Value,
-    { x, adds = false }: { x?: Value; adds?: boolean },
-  ): void {
-    const sources = x ? [...this.#values, x] : this.#values;
-    const sums = (adds ? this.#values : []).map((value, i) => ({
-      value,
-      gradient: this.tape.input(`sum${i}`, "float32", value.shape),
-    }));
-    gradients([...sums, { value, gradient }], sources).forEach((found, i) =>
-      this.tape.output(found, sources[i] === x ? "dx" : `dw${i}`)
-    );
-  }
+function recordAll(
+  config: Record<string, unknown>,
+  weights: WeightShapes,
+  options: PartOptions,
+): { model: Model; parts: BlockParts } {
+  const model = describeModel(config);
+  const names = new WeightNames(model, weights);
+  const parts = recordParts(model, names, options);
+  names.checkUnused();
+  return { model, parts };
 }
 
 /**
@@ -293,6 +239,13 @@ async function runPart(
     Object.fromEntries(inputs),
     Object.fromEntries(fetches),
   );
+}
+
+/** Frees tensors now, not when they are collected. */
+function free(tensors: Tensors): void {
+  for (const { data } of Object.values(tensors)) {
+    (data.buffer as ArrayBuffer).transfer(0);
+  }
 }
 
 const LOSSES = ["cross_entropy", "distance", "loss"];

@@ -7,7 +7,7 @@ export interface InitialWeight {
   /** Its shape. */
   shape: number[];
   /** Its entries, row-major. */
-  data: Float32Array<ArrayBuffer>;
+  data: Float32Array;
 }
 
 /**
@@ -16,6 +16,8 @@ export interface InitialWeight {
  *
  * @param config config.json, verbatim.
  * @param seed Equal seeds give equal weights.
+ * @param allocate Where a weight goes, by its name and length; a new array by
+ * default.
  * @returns Every weight by its Hugging Face name.
  * @throws {RangeError} If the config is not supported.
  * @see Radford et al. 2019, "Language Models are Unsupervised Multitask Learners", §2.3.
@@ -23,6 +25,8 @@ export interface InitialWeight {
 export function initialWeights(
   config: Record<string, unknown>,
   seed: number,
+  allocate: (name: string, length: number) => Float32Array = (_, length) =>
+    new Float32Array(length),
 ): Map<string, InitialWeight> {
   const { initializerRange, layers } = describeModel(config);
   const random = normalGenerator(seed);
@@ -35,7 +39,7 @@ export function initialWeights(
   const weights = new Map<string, InitialWeight>();
   for (const { name, shape, kind } of expectedWeights(config)) {
     const length = shape.reduce((product, size) => product * size, 1);
-    const data = new Float32Array(length);
+    const data = allocate(name, length);
     for (let i = 0; i < length; i++) data[i] = spread[kind]();
     weights.set(name, { shape, data });
   }

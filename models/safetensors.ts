@@ -80,11 +80,15 @@ export async function readSafetensorsHeader(
  * Read one weight, converted to f32.
  *
  * @param info Where it lies.
+ * @param into Where to write it; a new array by default.
  * @returns Its entries, row-major.
  * @throws {TypeError} If its type has no f32 meaning of its own (8-bit floats).
  * @throws {SyntaxError} If the file ends before the weight does.
  */
-export async function readWeight(info: WeightInfo): Promise<Float32Array> {
+export async function readWeight(
+  info: WeightInfo,
+  into?: Float32Array,
+): Promise<Float32Array> {
   const decode = decoderOf(info.dtype);
   if (!decode) {
     throw new TypeError(
@@ -94,7 +98,7 @@ export async function readWeight(info: WeightInfo): Promise<Float32Array> {
   }
   using handle = await Deno.open(info.file);
   const bytesPerEntry = DTYPE_BITS[info.dtype] / 8;
-  const out = new Float32Array(info.byteLength / bytesPerEntry);
+  const out = into ?? new Float32Array(info.byteLength / bytesPerEntry);
   for (let at = 0; at < out.length; at += CHUNK_ENTRIES) {
     const entries = Math.min(CHUNK_ENTRIES, out.length - at);
     const bytes = await readExactly(

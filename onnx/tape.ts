@@ -297,6 +297,24 @@ export class Tape {
   }
 
   /**
+   * Have the caller feed what an operation gave, instead of computing it. What
+   * was recorded with it, gradients as well, stays as it is.
+   *
+   * @param value The only output of an operation.
+   * @param name Name of the input.
+   */
+  feed(value: Value, name: string): void {
+    const index = this.nodes.findIndex(({ outputs }) => outputs[0] === value);
+    const fed = this.input(name, value.type, value.shape);
+    this.nodes[index] = {
+      op: "Identity",
+      inputs: [fed],
+      outputs: [value],
+      attributes: {},
+    };
+  }
+
+  /**
    * The model so far: what the outputs need, and nothing else. Declared inputs
    * stay even where nothing reads them.
    *

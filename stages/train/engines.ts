@@ -1,4 +1,5 @@
 import {
+  blockwiseMemory,
   type BlockwiseOptions,
   type BlockwiseTraining,
   openBlockwise,
@@ -12,10 +13,16 @@ import { createSession, type Tensor } from "#/onnx/mod.ts";
 /** Runs a model forward and backward, in one piece or in many. */
 export type Engine = Pick<BlockwiseTraining, "weightNames" | "run" | "close">;
 
+/** How an {@linkcode Engine} is built and run. */
+export interface EngineOptions extends BlockwiseOptions {
+  /** Bytes that the process may take; as many as the machine has free by default. */
+  memory?: number;
+}
+
 /** The machine and the user, as {@linkcode openFitting} meets them. */
 export interface Surroundings {
   /** Bytes of memory that are free; `undefined`, where that is not to be known. */
-  free?: () => number | undefined;
+  free?: (memory?: number) => number | undefined;
   /** Says what was chosen. */
   say?: (text: string) => Promise<void>;
 }
@@ -24,7 +31,7 @@ export interface Surroundings {
 export type OpenEngine = (
   config: Record<string, unknown>,
   weights: WeightShapes,
-  options: BlockwiseOptions,
+  options: EngineOptions,
 ) => Promise<Engine>;
 
 /**
@@ -41,7 +48,7 @@ export function openTiled(
   open: OpenEngine,
   config: Record<string, unknown>,
   weights: WeightShapes,
-  options: BlockwiseOptions,
+  options: EngineOptions,
 ): Promise<Engine> {
   const { weightNames } = trainingModel(config, weights, options);
   const engines = new TiledGraphs((tiles) =>
@@ -68,7 +75,7 @@ export function openTiled(
 export async function openWhole(
   config: Record<string, unknown>,
   weights: WeightShapes,
-  options: BlockwiseOptions,
+  options: EngineOptions,
 ): Promise<Engine> {
   const { bytes, weightNames } = trainingModel(config, weights, options);
   const session = await createSession(bytes, options);
@@ -97,7 +104,7 @@ export async function openWhole(
 export function openFitting(
   config: Record<string, unknown>,
   weights: WeightShapes,
-  options: BlockwiseOptions,
+  options: EngineOptions,
   { free = freeBytes, say = writeNote }: Surroundings = {},
 ): Promise<Engine> {
   const { weightNames, peakBytes, trainable } = trainingModel(
@@ -107,18 +114,23 @@ export function openFitting(
   );
   let engine: Promise<Engine> | undefined;
   const choose = async ({ input_ids }: Tensors) => {
-    const [batch, length] = input_ids!.dims;
-    const needed = runBytes(peakBytes(batch!, length!), trainable);
-    const available = free();
+    const [batch, length] = input_ids!.dims as [number, number];
+    const parameters = sumSizes(trainable);
+    const needed = ARENA_SLACK * peakBytes(batch, length) + 8 * parameters;
+    const available = free(options.memory);
     if (available === undefined || needed <= available) {
       return await openWhole(config, weights, options);
     }
+    const memory = blockwiseMemory(config, weights, options, batch, length);
+    const spare = available - ARENA_SLACK * memory.run - 12 * parameters;
+    const keptWidth = Math.max(0, Math.floor(spare / memory.keptFeature));
     await say(
       "train: going block by block, as the whole graph would take " +
         `${gigabytes(needed)} of the free ${gigabytes(available)} ` +
-        "(--no-recompute goes on nevertheless)\n",
+        "(--no-recompute goes on nevertheless); products are computed again " +
+        (keptWidth > 0 ? `beyond ${keptWidth} features a block\n` : "all\n"),
     );
-    return await openBlockwise(config, weights, options);
+    return await openBlockwise(config, weights, { ...options, keptWidth });
   };
   return Promise.resolve({
     weightNames,
@@ -128,19 +140,14 @@ export function openFitting(
   });
 }
 
-/**
- * What a step takes besides the weights: the graph, which has the gradients, what
- * the arena of onnxruntime cannot use, and two moments.
- */
-function runBytes(
-  graph: number,
-  trainable: ReadonlyMap<string, { shape: readonly number[] }>,
+function sumSizes(
+  weights: ReadonlyMap<string, { shape: readonly number[] }>,
 ): number {
-  let parameters = 0;
-  for (const { shape } of trainable.values()) {
-    parameters += shape.reduce((product, size) => product * size, 1);
+  let sum = 0;
+  for (const { shape } of weights.values()) {
+    sum += shape.reduce((product, size) => product * size, 1);
   }
-  return ARENA_SLACK * graph + 8 * parameters;
+  return sum;
 }
 
 /**
@@ -149,10 +156,13 @@ function runBytes(
  */
 const ARENA_SLACK = 1.7;
 
-function freeBytes(): number | undefined {
+function freeBytes(memory = Infinity): number | undefined {
+  const allowed = memory - Deno.memoryUsage().rss;
   const asked = { name: "sys", kind: "systemMemoryInfo" } as const;
-  if (Deno.permissions.querySync(asked).state !== "granted") return undefined;
-  return Deno.systemMemoryInfo().available;
+  if (Deno.permissions.querySync(asked).state !== "granted") {
+    return allowed < Infinity ? allowed : undefined;
+  }
+  return Math.min(allowed, Deno.systemMemoryInfo().available);
 }
 
 function gigabytes(bytes: number): string {

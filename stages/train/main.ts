@@ -267,6 +267,12 @@ const keeping = object("Logging, saving, computing", {
     ),
     trainDefaults.recompute,
   ),
+  memory: optional(
+    option("--memory", float({ metavar: "GB" }), {
+      description:
+        message`What the process may take before it recomputes (default: what is free)`,
+    }),
+  ),
   threads: optional(option("--threads", whole, {
     description: message`Threads (default: one a core)`,
   })),

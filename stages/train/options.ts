@@ -65,9 +65,12 @@ export interface TrainOptions {
    * Go through the model block by block and compute a block's activations again
    * where its gradient needs them: less memory, more time, results that differ in
    * the last bits at most. Defaults to `auto`: where the whole would not fit into
-   * the memory that is free.
+   * the memory that is free; of a block's products, which take longest, as many are
+   * kept as do fit.
    */
   recompute: boolean | "auto";
+  /** GB that the process may take, as far as `recompute: "auto"` can help. Defaults to what is free. */
+  memory: number | undefined;
   /** Temperature of both sides of the distance. Defaults to 1. */
   temperature: number;
   /** What to do as published. Defaults to nothing. */
@@ -130,6 +133,7 @@ export const trainDefaults: TrainOptions = {
   projection: undefined,
   lossOn: "auto",
   recompute: "auto",
+  memory: undefined,
   temperature: 1,
   defects: switchesOf(trainDefects, []),
   teachers: undefined,
@@ -210,6 +214,9 @@ export function checkOptions(options: TrainOptions): void {
   for (const name of ["steps", "threads"] as const) {
     if (options[name] !== undefined) rules.push([name, "1 or more", isWhole]);
   }
+  if (options.memory !== undefined) {
+    rules.push(["memory", "a positive number", isPositive]);
+  }
   for (const [name, expected, holds] of rules) {
     if (holds(options[name] as never)) continue;
     throw new RangeError(
@@ -217,6 +224,12 @@ export function checkOptions(options: TrainOptions): void {
     );
   }
   checkLossHome(options);
+  if (options.memory !== undefined && options.recompute !== "auto") {
+    throw new RangeError(
+      `Cannot train: memory is ${options.memory} and recompute ` +
+        `${options.recompute}, expected one of the two`,
+    );
+  }
   checkDefects(options);
   const { loss, matched, projection, lmWeight } = options;
   if (losses[loss].projects && lmWeight < 1) {

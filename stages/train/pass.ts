@@ -24,6 +24,8 @@ export interface PassOptions extends FeedOptions {
    * `auto`, where the graph does not fit into memory. Defaults to false.
    */
   recompute?: boolean | "auto";
+  /** Bytes that the process may take, where `recompute` is `auto`; what is free by default. */
+  memory?: number | undefined;
   /** Threads of onnxruntime. */
   threads?: number | undefined;
 }

@@ -1,9 +1,5 @@
 import type { LossName, ResidualName } from "#/kernels/losses/mod.ts";
-import {
-  type BlockwiseOptions,
-  openBlockwise,
-  type WeightShapes,
-} from "#/models/mod.ts";
+import { openBlockwise, type WeightShapes } from "#/models/mod.ts";
 import type { Batch } from "#/stages/train/batches.ts";
 import {
   type Arrays,
@@ -14,6 +10,7 @@ import {
   weightFeeds,
 } from "#/stages/train/feeds.ts";
 import {
+  type EngineOptions,
   type OpenEngine,
   openFitting,
   openTiled,
@@ -137,8 +134,10 @@ export function openScoring(
   };
 }
 
-function graphOptions(options: PassOptions): BlockwiseOptions {
-  if (options.topK === 0) return sessionOptions(options);
+function graphOptions(options: PassOptions): EngineOptions {
+  const { memory } = options;
+  const engine = { ...sessionOptions(options), ...memory && { memory } };
+  if (options.topK === 0) return engine;
   if (!isInGraph(options)) {
     throw new RangeError(
       `Cannot compute ${options.loss} with residual ${options.residual} in ` +
@@ -147,7 +146,7 @@ function graphOptions(options: PassOptions): BlockwiseOptions {
   }
   const { topK, loss, temperature } = options;
   return {
-    ...sessionOptions(options),
+    ...engine,
     distillation: { topK, loss, temperature },
   };
 }

@@ -105,7 +105,7 @@ export interface TrainMetrics {
  * The model lives in a worker; here the next update's rows are read and fused
  * while it works. Metrics, checkpoints and at the end the model are written to
  * `out`. Equal plans give equal bits at a fixed number of threads, interrupted
- * and resumed or not. A run may be resumed with other `threads` or `recompute`,
+ * and resumed or not. A run may be resumed with other `threads`, `memory` or `recompute`,
  * which change the last bits only.
  *
  * @example A hundred updates on a text file
@@ -267,7 +267,7 @@ function trainerSetup(
 ): TrainerSetup {
   const { loss, residual, beta, matched, projection } = options;
   const { temperature, defects } = options;
-  const { recompute, threads, seed } = options;
+  const { recompute, memory, threads, seed } = options;
   const { beta1, beta2, epsilon, weightDecay, maxGradNorm } = options;
   return {
     config: model.config,
@@ -279,6 +279,7 @@ function trainerSetup(
     temperature: defects["teacher-temperature"] ? 1 : temperature,
     ...{ lossOn, topK },
     ...{ recompute, threads, seed },
+    ...memory !== undefined && { memory: memory * 1e9 },
     ...{ beta1, beta2, epsilon, weightDecay, maxGradNorm },
   };
 }

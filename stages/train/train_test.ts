@@ -224,6 +224,11 @@ Deno.test("train() says what does not fit", async () => {
     [{ epsilon: 0 }, /epsilon is 0, expected a positive number/],
     [{ saveEvery: -1 }, /saveEvery is -1, expected 0 or more/],
     [{ threads: 0.5 }, /threads is 0.5, expected 1 or more/],
+    [{ memory: -1 }, /memory is -1, expected a positive number/],
+    [
+      { memory: 4, recompute: true },
+      /memory is 4 and recompute true, expected one of the two/,
+    ],
     [{ beta: 1 }, /beta is 1, expected between 0 and 1/],
     [
       { loss: "gold" },

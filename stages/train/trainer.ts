@@ -2,15 +2,17 @@ import { join } from "node:path";
 import { adamw, allocateAdamw, sumSquares } from "#/kernels/adamw/adamw.ts";
 import type { AdamwArrays } from "#/kernels/adamw/adamw_cpu.ts";
 import {
+  expectedWeights,
+  initialWeights,
   openCheckpoint,
   readSafetensorsHeader,
   readWeight,
   saveCheckpoint,
   type Weight,
+  type WeightShapes,
 } from "#/models/mod.ts";
 import type { StorageDtype } from "#/models/dtypes.ts";
 import { writeSafetensors } from "#/models/write_safetensors.ts";
-import { initialWeights } from "#/models/initial_weights.ts";
 import type { Batch } from "#/stages/train/batches.ts";
 import type { Arrays } from "#/stages/train/feeds.ts";
 import {
@@ -91,24 +93,20 @@ export class Trainer implements AsyncDisposable {
    * @returns The trainer, to be closed by the caller.
    */
   static async open(setup: TrainerSetup): Promise<Trainer> {
-    const all = setup.weights
-      ? await readModel(setup.weights)
-      : initialWeights(setup.config, setup.seed);
-    // The pass lives on; with the arrays it would keep the weights a second time.
-    const shapes = new Map(
-      Array.from(all, ([name, { shape }]) => [name, { shape }]),
+    const source = await openSource(setup);
+    const pass = await lossHomes[setup.lossOn](
+      setup.config,
+      source.shapes,
+      setup,
     );
-    const pass = await lossHomes[setup.lossOn](setup.config, shapes, setup);
-    const weights = new Map(
-      pass.weightNames.map((name) => [name, all.get(name)!]),
+    const state = allocateState(
+      pass.weightNames.map((name) => {
+        const { shape } = source.shapes.get(name)!;
+        return { name, shape };
+      }),
     );
-    const state = allocateState(weights);
-    copyTo(state.param, weights);
-    if (setup.optimizer) {
-      const [m, v] = await readMoments(setup.optimizer, weights);
-      copyTo(state.m, m);
-      copyTo(state.v, v);
-    }
+    await source.fill(state.param);
+    if (setup.optimizer) await readMoments(setup.optimizer, state);
     return new Trainer(setup, state, pass);
   }
 
@@ -232,42 +230,62 @@ function decays(name: string, shape: readonly number[]): boolean {
   return shape.length > 1 && !EMBEDDING.test(name);
 }
 
-async function readModel(directory: string): Promise<Arrays> {
-  const { weights } = await openCheckpoint(directory);
-  const arrays = new Map<string, Weight>();
-  for (const [name, info] of weights) {
-    arrays.set(name, { shape: info.shape, data: await readWeight(info) });
+/** Where the weights to start from come from. */
+interface WeightSource {
+  shapes: WeightShapes;
+  /** Writes them to where they are trained, so that they never exist twice. */
+  fill(into: Arrays): Promise<void>;
+}
+
+async function openSource(
+  { config, weights, seed }: TrainerSetup,
+): Promise<WeightSource> {
+  if (weights) {
+    const { weights: infos } = await openCheckpoint(weights);
+    return {
+      shapes: infos,
+      async fill(into) {
+        for (const [name, { data }] of into) {
+          await readWeight(infos.get(name)!, data);
+        }
+      },
+    };
   }
-  return arrays;
+  const expected = expectedWeights(config);
+  return {
+    shapes: new Map(expected.map(({ name, shape }) => [name, { shape }])),
+    fill(into) {
+      initialWeights(config, seed, (name) => into.get(name)!.data);
+      return Promise.resolve();
+    },
+  };
 }
 
 async function readMoments(
   directory: string,
-  weights: Arrays,
-): Promise<[Moments, Moments]> {
+  { m, v }: Record<"m" | "v", Arrays>,
+): Promise<void> {
   const file = join(directory, OPTIMIZER);
   const header = await readSafetensorsHeader(file);
-  const read = async (prefix: string) => {
-    const moments = new Map<string, Weight>();
-    for (const [name, { shape }] of weights) {
+  for (const [prefix, moments] of [["m.", m], ["v.", v]] as const) {
+    for (const [name, { data }] of moments) {
       const info = header.weights.get(prefix + name);
       if (!info) {
         throw new RangeError(
           `Cannot resume from ${file}: ${prefix}${name} is missing`,
         );
       }
-      moments.set(name, { shape, data: await readWeight(info) });
+      await readWeight(info, data);
     }
-    return moments;
-  };
-  return [await read("m."), await read("v.")];
+  }
 }
 
 /** Where the optimizer updates weights without copies. */
-function allocateState(weights: Arrays): Record<keyof AdamwArrays, Arrays> {
-  const shapes = [...weights].map(([name, { shape }]) => ({ name, shape }));
+function allocateState(
+  shapes: readonly { name: string; shape: readonly number[] }[],
+): Record<keyof AdamwArrays, Arrays> {
   const allocated = allocateAdamw(
-    Array.from(weights.values(), ({ data }) => data.length),
+    shapes.map(({ shape }) => shape.reduce((length, size) => length * size, 1)),
   );
   const pick = (array: keyof AdamwArrays): Arrays =>
     new Map(shapes.map(({ name, shape }, index) => [
@@ -280,10 +298,6 @@ function allocateState(weights: Arrays): Record<keyof AdamwArrays, Arrays> {
     m: pick("m"),
     v: pick("v"),
   };
-}
-
-function copyTo(arrays: Arrays, from: Arrays): void {
-  for (const [name, { data }] of arrays) data.set(from.get(name)!.data);
 }
 
 function zerosLike(arrays: Arrays): Arrays {

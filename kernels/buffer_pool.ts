@@ -1,3 +1,11 @@
+// GPUBufferUsage does not exist where there is no WebGPU.
+
+/** Of a kernel's buffers: STORAGE | COPY_DST | COPY_SRC. */
+export const STORAGE = 0x80 | 0x08 | 0x04;
+
+/** Of buffers that are read here: MAP_READ | COPY_DST. */
+export const READBACK = 0x01 | 0x08;
+
 /** Bytes of idle buffers a pool keeps; what would go beyond is destroyed. */
 const MAX_IDLE_BYTES = 256 * 2 ** 20;
 
@@ -57,6 +65,20 @@ export class BufferPool {
     idle.push(buffer);
     this.#idleBytes += buffer.size;
   }
+}
+
+const pools = new WeakMap<GPUDevice, BufferPool>();
+
+/**
+ * The pool of a device, kept as long as that lives.
+ *
+ * @param device Whose.
+ * @returns Its pool.
+ */
+export function poolOf(device: GPUDevice): BufferPool {
+  const known = pools.get(device) ?? new BufferPool(device);
+  pools.set(device, known);
+  return known;
 }
 
 /** Powers of two, so that batches of varying length meet the same buffers. */

@@ -1,4 +1,7 @@
-import { BufferPool } from "./buffer_pool.ts";
+import { type BufferPool, poolOf, READBACK, STORAGE } from "./buffer_pool.ts";
+import { DeviceArray } from "./device_array.ts";
+import { pipelineOf, type Shader } from "./pipelines.ts";
+import { type Readback, readBack } from "./readback.ts";
 
 /** Arrays a kernel reads. */
 export type KernelArray =
@@ -8,22 +11,34 @@ export type KernelArray =
 
 /**
  * One storage buffer of a kernel, in binding order: an input, an input that
- * every item reads whole, or an f32 output, zero at first. A `scratch` output
- * stays on the device: it hands values from one pass to the next.
+ * every item reads whole, an output, or values that stay on the device, which a
+ * kernel may read or `write`.
  */
 export type Binding =
   | KernelArray
+  | DeviceArray
   | { readonly shared: KernelArray }
-  | { readonly length: number; readonly scratch?: boolean };
+  | { readonly write: DeviceArray }
+  | Output;
+
+/** An f32 output of a kernel. */
+export interface Output {
+  /** How many values it has. */
+  readonly length: number;
+  /**
+   * Whether the kernel writes every value: it then finds old data there, of which
+   * it must leave none. Otherwise it finds zeros. Defaults to false.
+   */
+  readonly whole?: boolean;
+  /**
+   * Whether it is not returned: it hands values from one pass to the next.
+   * Defaults to false.
+   */
+  readonly scratch?: boolean;
+}
 
 /** What one call of a kernel needs. */
-export interface Dispatch {
-  /** Names the kernel in every error. */
-  label: string;
-  /** WGSL source with an entry point `main`. */
-  code: string;
-  /** Values of the shader's `override` constants. */
-  constants: Record<string, number>;
+export interface Dispatch extends Shader {
   /**
    * The shader's buffers. All but `shared` ones have `items` as their leading
    * axis, and are cut along it where they exceed a binding or a dispatch: a
@@ -50,14 +65,6 @@ const RAISED_LIMITS = [
   "maxComputeInvocationsPerWorkgroup",
   "maxComputeWorkgroupSizeX",
 ] as const;
-
-/** What is kept of a device as long as it lives. */
-interface DeviceCache {
-  pool: BufferPool;
-  pipelines: Map<string, Promise<GPUComputePipeline>>;
-}
-
-const caches = new WeakMap<GPUDevice, DeviceCache>();
 
 /**
  * The GPU, or `undefined` where there is none. Works in a Worker, too, which is
@@ -86,7 +93,7 @@ export async function requestDevice(): Promise<GPUDevice | undefined> {
  *
  * @param device Where to run.
  * @param dispatch The kernel and its bindings.
- * @returns One array per output binding that is not scratch, in binding order.
+ * @returns One array per {@linkcode Output} that is not scratch, in binding order.
  * @throws {RangeError} If a binding does not divide into the items, or one item
  * is larger than a binding may be.
  * @throws {Error} If WebGPU rejects the shader or its bindings.
@@ -96,56 +103,28 @@ export async function run(
   dispatch: Dispatch,
 ): Promise<Float32Array<ArrayBuffer>[]> {
   const { label, bindings, items } = dispatch;
-  const outputs = bindings.filter(isReturned)
-    .map((binding) => new Float32Array(lengthOf(binding)));
-  if (items === 0) return outputs;
+  const lengths = bindings.filter(isReturned).map(lengthOf);
+  const pool = poolOf(device);
+  if (items === 0) return await readBack(pool, [], lengths);
 
   const chunk = itemsPerChunk(device, dispatch);
-  const { pool, pipelines } = cacheOf(device);
-  const key = JSON.stringify([dispatch.code, dispatch.constants]);
-  const compiled = pipelines.get(key) ?? compile(device, dispatch);
-  pipelines.set(key, compiled);
-  const pipeline = await compiled;
+  const pipeline = await pipelineOf(device, dispatch);
 
   // No await between push and pop: the scopes of a device are one stack.
   device.pushErrorScope("validation");
   device.pushErrorScope("out-of-memory");
-  const readbacks: Readback[] = [];
+  const parts: Readback[] = [];
   for (let first = 0; first < items; first += chunk) {
     const count = Math.min(chunk, items - first);
-    readbacks.push(
-      ...submit(device, pool, pipeline, dispatch, { first, count }),
-    );
+    parts.push(...submit(device, pool, pipeline, dispatch, { first, count }));
   }
   const errors = [device.popErrorScope(), device.popErrorScope()];
-
-  try {
-    for (const error of await Promise.all(errors)) {
-      if (error) throw new Error(`Cannot run ${label}: ${error.message}`);
-    }
-    await Promise.all(readbacks.map(async ({ buffer, bytes, output, at }) => {
-      await buffer.mapAsync(GPUMapMode.READ, 0, bytes);
-      outputs[output]!.set(
-        new Float32Array(buffer.getMappedRange(0, bytes)),
-        at,
-      );
-      buffer.unmap();
-    }));
-  } catch (error) {
-    for (const { buffer } of readbacks) buffer.destroy();
-    throw error;
+  for (const error of await Promise.all(errors)) {
+    if (!error) continue;
+    for (const { buffer } of parts) buffer.destroy();
+    throw new Error(`Cannot run ${label}: ${error.message}`);
   }
-  for (const { buffer } of readbacks) pool.release(buffer);
-  return outputs;
-}
-
-/** A part of an output on its way back. */
-interface Readback {
-  buffer: GPUBuffer;
-  bytes: number;
-  /** Which output, and where in it the part begins. */
-  output: number;
-  at: number;
+  return await readBack(pool, parts, lengths);
 }
 
 /** A run of items. */
@@ -166,13 +145,24 @@ function submit(
   { first, count }: Chunk,
 ): Readback[] {
   const commands = device.createCommandEncoder({ label });
+  const lent: GPUBuffer[] = [];
   const resources = bindings.map((binding) => {
+    const stay = residentOf(binding);
+    const stride = lengthOf(binding) / items * 4;
+    if (stay) {
+      return {
+        buffer: stay.buffer,
+        offset: stride * first,
+        size: stride * count,
+      };
+    }
     const data = chunkData(binding, items, { first, count });
-    const bytes = data?.byteLength ?? lengthOf(binding) / items * count * 4;
-    const buffer = pool.acquire(bytes, STORAGE, label);
+    const size = data?.byteLength ?? stride * count;
+    const buffer = pool.acquire(size, STORAGE, label);
+    lent.push(buffer);
     if (data) device.queue.writeBuffer(buffer, 0, data);
-    else commands.clearBuffer(buffer, 0, bytes);
-    return { buffer, size: bytes };
+    else if (!isWhole(binding)) commands.clearBuffer(buffer, 0, size);
+    return { buffer, size };
   });
 
   const pass = commands.beginComputePass({ label });
@@ -200,34 +190,8 @@ function submit(
     readbacks.push({ buffer, bytes, output: readbacks.length, at });
   });
   device.queue.submit([commands.finish()]);
-  for (const { buffer } of resources) pool.release(buffer);
+  for (const buffer of lent) pool.release(buffer);
   return readbacks;
-}
-
-// GPUBufferUsage does not exist where there is no WebGPU.
-const STORAGE = 0x80 | 0x08 | 0x04; // STORAGE | COPY_DST | COPY_SRC
-const READBACK = 0x01 | 0x08; // MAP_READ | COPY_DST
-
-async function compile(
-  device: GPUDevice,
-  { label, code, constants }: Dispatch,
-): Promise<GPUComputePipeline> {
-  device.pushErrorScope("validation");
-  const module = device.createShaderModule({ label, code });
-  const pipeline = device.createComputePipeline({
-    label,
-    layout: "auto",
-    compute: { module, entryPoint: "main", constants },
-  });
-  const error = await device.popErrorScope();
-  if (!error) return pipeline;
-  const { messages } = await module.getCompilationInfo();
-  const details = messages.map(({ lineNum, linePos, message }) =>
-    `line ${lineNum}:${linePos}: ${message}`
-  );
-  throw new Error(
-    `Cannot compile ${label}: ${details.join("; ") || error.message}`,
-  );
 }
 
 function itemsPerChunk(
@@ -255,7 +219,28 @@ function itemsPerChunk(
     }
     if (!isShared) chunk = Math.min(chunk, Math.floor(limit / itemBytes));
   });
-  return chunk;
+  if (chunk >= items) return chunk;
+  const step = alignedItems(device, bindings, items);
+  if (chunk >= step) return chunk - chunk % step;
+  throw new RangeError(
+    `Cannot run ${label}: ${chunk} items fit into a binding, expected at ` +
+      `least ${step}, so that parts of what is on the device begin at ` +
+      `aligned offsets`,
+  );
+}
+
+/** How many items lie between aligned offsets into what stays on the device. */
+function alignedItems(
+  device: GPUDevice,
+  bindings: readonly Binding[],
+  items: number,
+): number {
+  const alignment = device.limits.minStorageBufferOffsetAlignment;
+  const steps = bindings.filter(residentOf).map((binding) => {
+    const stride = lengthOf(binding) / items * 4;
+    return alignment / (stride & -stride);
+  });
+  return Math.max(1, ...steps);
 }
 
 function chunkData(
@@ -270,18 +255,24 @@ function chunkData(
 }
 
 function lengthOf(binding: Binding): number {
-  return "shared" in binding ? binding.shared.length : binding.length;
+  if ("shared" in binding) return binding.shared.length;
+  return "write" in binding ? binding.write.length : binding.length;
+}
+
+function residentOf(binding: Binding): DeviceArray | undefined {
+  if (binding instanceof DeviceArray) return binding;
+  return "write" in binding ? binding.write : undefined;
+}
+
+function isOutput(binding: Binding): binding is Output {
+  return !residentOf(binding) && !("shared" in binding) &&
+    !("subarray" in binding);
 }
 
 function isReturned(binding: Binding): boolean {
-  if (ArrayBuffer.isView(binding) || "shared" in binding) return false;
-  return !("scratch" in binding && binding.scratch);
+  return isOutput(binding) && !binding.scratch;
 }
 
-function cacheOf(device: GPUDevice): DeviceCache {
-  const known = caches.get(device);
-  if (known) return known;
-  const cache = { pool: new BufferPool(device), pipelines: new Map() };
-  caches.set(device, cache);
-  return cache;
+function isWhole(binding: Binding): boolean {
+  return isOutput(binding) && binding.whole === true;
 }

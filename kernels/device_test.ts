@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { requestDevice, run } from "#/kernels/device.ts";
+import { DeviceArray } from "#/kernels/device_array.ts";
+import { stainPool } from "#/tests/stain_pool.ts";
 
 const device = await requestDevice();
 
@@ -81,6 +83,107 @@ Deno.test({
       assert.equal(y!.length, sizes[i]);
       assert.equal(y!.at(-1), 3 * (sizes[i]! - 1) % 3063 + 1);
     });
+  },
+});
+
+Deno.test({
+  name: "run() clears outputs, unless the kernel writes them whole",
+  ignore: !device,
+  async fn() {
+    const writeFirst = (whole: boolean) =>
+      run(device!, {
+        label: "first",
+        code: `
+          @group(0) @binding(0) var<storage, read_write> y: array<f32>;
+          @compute @workgroup_size(1) fn main() { y[0] = 1; }`,
+        constants: {},
+        bindings: [{ length: 64, whole }],
+        items: 1,
+      });
+    await stainPool(device!);
+    const [cleared] = await writeFirst(false);
+    assert.deepEqual([...cleared!], [1, ...new Array(63).fill(0)]);
+    // The test itself: what a kernel leaves of such an output does show.
+    await stainPool(device!);
+    const [stained] = await writeFirst(true);
+    assert.deepEqual([...stained!], [1, ...new Array(63).fill(NaN)]);
+  },
+});
+
+Deno.test({
+  name: "run() takes values from the device and leaves them there",
+  ignore: !device,
+  async fn() {
+    const items = 97;
+    const x = Float32Array.from({ length: items }, (_, i) => i);
+    using input = DeviceArray.from(device!, x);
+    using between = new DeviceArray(device!, items);
+    using output = new DeviceArray(device!, items);
+    const scale = async (from: DeviceArray, to: DeviceArray) =>
+      assert.deepEqual(
+        await run(device!, {
+          label: "scale",
+          code: double,
+          constants: { SCALE: 3 },
+          bindings: [from, { shared: Float32Array.of(1) }, { write: to }],
+          items,
+          itemsPerWorkgroup: 64,
+        }),
+        [],
+      );
+    await scale(input, between);
+    await scale(between, output);
+    assert.deepEqual(await output.read(), x.map((value) => 9 * value + 4));
+  },
+});
+
+Deno.test({
+  name: "run() cuts what is on the device at aligned offsets",
+  ignore: !device || device.limits.maxStorageBufferBindingSize > 2 ** 27,
+  async fn() {
+    // 40 MB an item: three to a binding; and 65,535 workgroups a dispatch.
+    const large = { items: 5, stride: 10 * 2 ** 20 };
+    const small = { items: 65_535 + 79, stride: 3 };
+    for (const { items, stride } of [large, small]) {
+      using x = DeviceArray.from(
+        device!,
+        Float32Array.from(
+          { length: items * stride },
+          (_, i) => i % stride === 1 ? i / stride | 0 : 0,
+        ),
+      );
+      using y = new DeviceArray(device!, items);
+      const dispatch = {
+        label: "second",
+        code: `
+          override STRIDE: u32;
+          @group(0) @binding(0) var<storage, read> x: array<f32>;
+          @group(0) @binding(1) var<storage, read_write> y: array<f32>;
+          @compute @workgroup_size(1)
+          fn main(@builtin(workgroup_id) item: vec3<u32>) {
+            y[item.x] = x[item.x * STRIDE + 1];
+          }`,
+        constants: { STRIDE: stride },
+        items,
+      };
+      const returned = { length: items, whole: true };
+      const expected = Float32Array.from({ length: items }, (_, i) => i);
+      const [second] = await run(device!, {
+        ...dispatch,
+        bindings: [x, returned],
+      });
+      assert.deepEqual(second, expected);
+      if (items === small.items) {
+        await run(device!, { ...dispatch, bindings: [x, { write: y }] });
+        assert.deepEqual(await y.read(), expected);
+        continue;
+      }
+      // One value an item: its parts would not begin at aligned offsets.
+      await assert.rejects(
+        run(device!, { ...dispatch, bindings: [x, { write: y }] }),
+        /Cannot run second: 3 items fit into a binding, expected at least \d+/,
+      );
+    }
   },
 });
 

@@ -10,9 +10,12 @@ export {
   type Binding,
   type Dispatch,
   type KernelArray,
+  type Output,
   requestDevice,
   run,
 } from "./device.ts";
+export { DeviceArray } from "./device_array.ts";
+export { type Shader } from "./pipelines.ts";
 export {
   LEAST_MASS,
   sinkhornCpu,

@@ -10,7 +10,7 @@ import type { LossRows, Projection } from "#/kernels/losses/mod.ts";
 export function lossRows(): fc.Arbitrary<LossRows> {
   return fc.record({
     items: fc.constantFrom(1, 3, 7),
-    vocabSize: fc.constantFrom(2, 13, 257, 1031),
+    vocabSize: fc.constantFrom(2, 4, 13, 256, 257, 1031, 1032),
     topK: fc.constantFrom(0, 1, 5, 11),
     peak: fc.constantFrom(1, 30),
     seed: fc.integer(),

@@ -1,5 +1,9 @@
+import type { DeviceArray } from "#/kernels/device_array.ts";
 import type { Projection } from "#/kernels/losses/projection.ts";
 import type { ResidualName } from "#/kernels/losses/residuals.ts";
+
+/** Logits in memory, or on the device that a loss runs on. */
+export type KernelLogits = Float32Array<ArrayBuffer> | DeviceArray;
 
 /**
  * What a row may learn from: N rows over V tokens, each with a label and a
@@ -58,7 +62,7 @@ export interface LossOptions {
 }
 
 /** Values and gradients of N rows. */
-export interface LossOutput<Values = Float32Array> {
+export interface LossOutput<Values = Float32Array, Gradient = Values> {
   /** −log q of the label at temperature 1, `[N]`; 0 where there is none. */
   crossEntropy: Values;
   /** D · T², `[N]`, whatever its weight. */
@@ -67,7 +71,7 @@ export interface LossOutput<Values = Float32Array> {
    * Gradient of Σ labelWeight · crossEntropy + fusedWeight · distance with
    * respect to the logits, `[N, V]`.
    */
-  dlogits: Values;
+  dlogits: Gradient;
 }
 
 /**
@@ -137,7 +141,7 @@ export function interleave(
  * 0 and 1.
  */
 export function checkLossRows(
-  rows: LossRows<ArrayLike<number>>,
+  rows: LossRows<{ readonly length: number }>,
   { temperature = 1, beta = 0.5 }: LossOptions,
 ): void {
   const { labels, vocabSize, topK } = rows;

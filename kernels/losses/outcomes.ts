@@ -1,13 +1,17 @@
 import { type Binding, run } from "#/kernels/device.ts";
+import { DeviceArray } from "#/kernels/device_array.ts";
 import {
   checkLossRows,
   interleave,
+  type KernelLogits,
   type LossOptions,
   type LossOutput,
   type LossRows,
 } from "#/kernels/losses/loss_rows.ts";
 import { prepareTeacher } from "#/kernels/losses/prepare_teacher.ts";
 import { residuals } from "#/kernels/losses/residuals.ts";
+import inFours from "./logits_in_fours.wgsl" with { type: "text" };
+import oneByOne from "./logits_one_by_one.wgsl" with { type: "text" };
 import shared from "./outcomes.wgsl" with { type: "text" };
 
 /** What one loss adds to the shader that all of them share. */
@@ -32,7 +36,8 @@ const WORKGROUP = { gpu: 256, cpu: 8 };
  * Run a loss that is a sum over outcomes, Σ d(p, q), on the GPU.
  *
  * An outcome is a token, or the whole tail of a teacher. The teacher is never
- * written out over the vocabulary.
+ * written out over the vocabulary. The gradient stays where the logits are: on the
+ * device, to be disposed of by the caller, or in memory.
  *
  * @param device Where to run.
  * @param rows The rows; any number, cut to the device's limits.
@@ -41,19 +46,22 @@ const WORKGROUP = { gpu: 256, cpu: 8 };
  * @returns Values and gradients.
  * @throws {RangeError} If the arrays do not fit each other.
  */
-export async function outcomeLoss(
+export async function outcomeLoss<Logits extends KernelLogits>(
   device: GPUDevice,
-  rows: LossRows,
+  rows: LossRows<Logits>,
   options: LossOptions,
   { label, code, constants, bindings = [] }: OutcomeShader,
-): Promise<LossOutput> {
+): Promise<LossOutput<Float32Array, Logits>> {
   checkLossRows(rows, options);
-  const { logits, labels } = rows;
+  const { logits, labels, vocabSize } = rows;
   const { temperature = 1, residual = "bucket" } = options;
   const items = labels.length;
-  const [values, dlogits] = await run(device, {
+  const resident = logits instanceof DeviceArray
+    ? new DeviceArray(device, logits.length)
+    : undefined;
+  const outputs = run(device, {
     label,
-    code: shared + code,
+    code: (vocabSize % 4 === 0 ? inFours : oneByOne) + shared + code,
     constants: {
       TEMPERATURE: temperature,
       RESIDUAL: residuals[residual].outcomes,
@@ -66,21 +74,25 @@ export async function outcomeLoss(
       labels,
       interleave(rows.labelWeight, rows.fusedWeight),
       ...teacherBindings(rows, options),
-      { length: items * 2 },
-      { length: logits.length },
+      { length: items * 2, whole: true },
+      resident ? { write: resident } : { length: logits.length, whole: true },
       ...bindings,
     ],
     items,
   });
+  const [values, dlogits] = await outputs.catch((error) => {
+    resident?.[Symbol.dispose]();
+    throw error;
+  });
   return {
     crossEntropy: values!.filter((_, i) => i % 2 === 0),
     distance: values!.filter((_, i) => i % 2 === 1),
-    dlogits: dlogits!,
+    dlogits: (resident ?? dlogits) as Logits,
   };
 }
 
 /** Ids, ascending, probabilities and residuals; one padding token where K is 0. */
-function teacherBindings(rows: LossRows, options: LossOptions) {
+function teacherBindings(rows: LossRows<unknown>, options: LossOptions) {
   const { fusedProbs, fusedResidual } = prepareTeacher(rows, options);
   const items = rows.labels.length;
   if (rows.topK > 0) {

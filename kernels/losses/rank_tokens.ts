@@ -91,7 +91,7 @@ export async function rankTokens(
       rows.logits,
       directions,
       { shared: isRanked },
-      { length: directions.length },
+      { length: directions.length, whole: true },
     ],
     items: rows.labels.length,
   });

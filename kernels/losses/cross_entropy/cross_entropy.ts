@@ -1,4 +1,5 @@
 import {
+  type KernelLogits,
   type LossOptions,
   type LossOutput,
   type LossRows,
@@ -15,15 +16,15 @@ import code from "./cross_entropy.wgsl" with { type: "text" };
  * @param device Where to run.
  * @param rows The rows; any number, cut to the device's limits.
  * @param options See {@linkcode LossOptions}.
- * @returns Values and gradients, equal to {@linkcode crossEntropyCpu}'s within rtol
+ * @returns Values, and gradients where the logits are, equal to {@linkcode crossEntropyCpu}'s within rtol
  * 1e-5 and an atol of 1e-6 · T².
  * @throws {RangeError} If the arrays do not fit each other.
  */
-export async function crossEntropy(
+export async function crossEntropy<Logits extends KernelLogits>(
   device: GPUDevice,
-  rows: LossRows,
+  rows: LossRows<Logits>,
   options: LossOptions = {},
-): Promise<LossOutput> {
+): Promise<LossOutput<Float32Array, Logits>> {
   return await outcomeLoss(device, rows, options, {
     label: "cross_entropy",
     code,

@@ -1,4 +1,5 @@
 import {
+  type KernelLogits,
   type LossOptions,
   type LossOutput,
   type LossRows,
@@ -13,15 +14,15 @@ import code from "./kl.wgsl" with { type: "text" };
  * @param device Where to run.
  * @param rows The rows; any number, cut to the device's limits.
  * @param options See {@linkcode LossOptions}.
- * @returns Values and gradients, equal to {@linkcode klCpu}'s within rtol
+ * @returns Values, and gradients where the logits are, equal to {@linkcode klCpu}'s within rtol
  * 1e-5 and an atol of 1e-6 · T².
  * @throws {RangeError} If the arrays do not fit each other.
  */
-export async function kl(
+export async function kl<Logits extends KernelLogits>(
   device: GPUDevice,
-  rows: LossRows,
+  rows: LossRows<Logits>,
   options: LossOptions = {},
-): Promise<LossOutput> {
+): Promise<LossOutput<Float32Array, Logits>> {
   return await outcomeLoss(device, rows, options, {
     label: "kl",
     code,

@@ -53,7 +53,10 @@ export async function pKl(
     label: "p_kl: project",
     code: projectCode,
     constants,
-    bindings: [rows.logits, ...shared(columns), { length: items * reachable }],
+    bindings: [rows.logits, ...shared(columns), {
+      length: items * reachable,
+      whole: true,
+    }],
     items,
   });
   const teacher = reachableTeacher(rows, options, projection);
@@ -70,7 +73,7 @@ export async function pKl(
       logits!,
       projected.dlogits as Float32Array<ArrayBuffer>,
       ...shared(byToken),
-      { length: rows.logits.length },
+      { length: rows.logits.length, whole: true },
     ],
     items,
   });

@@ -1,4 +1,5 @@
 import {
+  type KernelLogits,
   type LossOptions,
   type LossOutput,
   type LossRows,
@@ -13,17 +14,17 @@ import code from "./reverse_kl.wgsl" with { type: "text" };
  * @param device Where to run.
  * @param rows The rows; any number, cut to the device's limits.
  * @param options See {@linkcode LossOptions}.
- * @returns Values and gradients, equal to {@linkcode reverseKlCpu}'s within rtol
+ * @returns Values, and gradients where the logits are, equal to {@linkcode reverseKlCpu}'s within rtol
  * 1e-5 and an atol of 1e-5 · T².
  * @throws {RangeError} If the arrays do not fit each other.
  * @see Agarwal et al. 2024, {@link https://arxiv.org/abs/2306.13649}, who use it for
  * distillation on a student's own text.
  */
-export async function reverseKl(
+export async function reverseKl<Logits extends KernelLogits>(
   device: GPUDevice,
-  rows: LossRows,
+  rows: LossRows<Logits>,
   options: LossOptions = {},
-): Promise<LossOutput> {
+): Promise<LossOutput<Float32Array, Logits>> {
   return await outcomeLoss(device, rows, options, {
     label: "reverse_kl",
     code,

@@ -158,6 +158,9 @@ function monotone(ends: Int32Array): Int32Array {
 }
 
 function isEqual(one: Uint8Array, other: Uint8Array): boolean {
-  return one.length === other.length &&
-    one.every((byte, at) => byte === other[at]);
+  if (one.length !== other.length) return false;
+  for (let at = 0; at < one.length; at++) {
+    if (one[at] !== other[at]) return false;
+  }
+  return true;
 }

@@ -1,4 +1,4 @@
-import { Tokenizer as Encoder, Unigram } from "@huggingface/tokenizers";
+import { BPE, Tokenizer as Encoder, Unigram } from "@huggingface/tokenizers";
 import { alignEnds } from "./byte_alignment.ts";
 import { forPlainText } from "./plain_text.ts";
 import { specialIds, specialRoles } from "./special_tokens.ts";
@@ -8,6 +8,7 @@ import type { Piece } from "./unigram_unknowns.ts";
 import { spaceSymbol, tokenBytes } from "./token_bytes.ts";
 import { flatten, readTokenizerFiles } from "./tokenizer_json.ts";
 import type { TokenizerFiles, TokenizerJson } from "./tokenizer_json.ts";
+import { WordCache } from "./word_cache.ts";
 
 /** A text as tokens. */
 export interface Encoding {
@@ -192,6 +193,8 @@ class JsonTokenizer implements Tokenizer {
 
 const SPACE = 0x20;
 const NO_BYTES = new Uint8Array(0);
+/** A novel has about as many different ones. */
+const CACHED_WORDS = 2 ** 15;
 
 /** When a space is put before a text: if it does not begin with one, `missing`. */
 type Prefix = "always" | "missing" | "never";
@@ -241,7 +244,8 @@ function createEncoder(
 ): Encoder {
   try {
     // An empty config: what it says is in tokenizer.json, too.
-    const encoder = new Encoder(forPlainText(json, special), {});
+    const plain = forPlainText(json, special);
+    const encoder = new Encoder(plain, {});
     const { model } = encoder;
     if (model instanceof Unigram) {
       // What the library does takes time in the square of a run of unknowns
@@ -249,6 +253,13 @@ function createEncoder(
       model.fuse_unk = false;
       model.encode = (pieces: string[]) =>
         pieces.flatMap((piece) => model.tokenize(piece));
+    }
+    if (model instanceof BPE) {
+      const words = new WordCache<string[]>(CACHED_WORDS);
+      model.cache = words as unknown as typeof model.cache;
+      // It has made maps of them, and would hold them all the same.
+      Object.assign(plain.model, { vocab: {}, merges: [] });
+      model.merges = [];
     }
     return encoder;
   } catch (cause) {
@@ -264,8 +275,14 @@ function concatenate(
   pieces: readonly Uint8Array[],
 ): { bytes: Uint8Array; ends: Int32Array } {
   let length = 0;
-  const ends = Int32Array.from(pieces, (piece) => length += piece.length);
+  const ends = new Int32Array(pieces.length);
+  for (let at = 0; at < pieces.length; at++) {
+    ends[at] = length += pieces[at]!.length;
+  }
   const bytes = new Uint8Array(length);
-  pieces.forEach((piece, at) => bytes.set(piece, ends[at]! - piece.length));
+  for (let piece = 0, at = 0; piece < pieces.length; piece++) {
+    // Of few bytes each, which a call would take longer for.
+    for (const byte of pieces[piece]!) bytes[at++] = byte;
+  }
   return { bytes, ends };
 }

@@ -1,4 +1,6 @@
+import { RemoteMethods } from "#/stages/rpc.ts";
 import type { Block } from "./cut_text.ts";
+import type { CutMethods } from "./cut_worker.ts";
 import type { SplitDefects } from "./reference/slice_tokens.ts";
 
 /** What a worker needs to begin. */
@@ -11,29 +13,38 @@ export interface CutSetup {
   defects: SplitDefects;
 }
 
-/** What a worker answers. */
-export type CutAnswer = { blocks: Block[] } | { error: string };
-
 /** Workers that cut texts, each with tokenizers of its own. */
 export class CutPool implements Disposable {
-  readonly #workers: Worker[];
-  readonly #idle: Worker[];
-  readonly #waiting: ((worker: Worker) => void)[] = [];
+  readonly #workers: readonly RemoteMethods<CutMethods>[];
+  readonly #idle: RemoteMethods<CutMethods>[];
+  readonly #waiting: ((worker: RemoteMethods<CutMethods>) => void)[] = [];
+
+  private constructor(workers: readonly RemoteMethods<CutMethods>[]) {
+    this.#workers = workers;
+    this.#idle = [...workers];
+  }
 
   /**
-   * Start the workers. They load the tokenizers when their first text comes.
+   * Start workers that have loaded the tokenizers.
    *
    * @param count How many.
    * @param setup What they work with.
+   * @returns The pool, to be disposed of by the caller.
+   * @throws {Error} If a tokenizer cannot be loaded.
    */
-  constructor(count: number, setup: CutSetup) {
-    this.#workers = Array.from({ length: count }, () => {
-      const url = new URL("./cut_worker.ts", import.meta.url);
-      const worker = new Worker(url, { type: "module" });
-      worker.postMessage(setup);
-      return worker;
-    });
-    this.#idle = [...this.#workers];
+  static async open(count: number, setup: CutSetup): Promise<CutPool> {
+    using stack = new DisposableStack();
+    const url = new URL("./cut_worker.ts", import.meta.url);
+    const workers = Array.from(
+      { length: count },
+      () =>
+        stack.use(
+          new RemoteMethods<CutMethods>(new Worker(url, { type: "module" })),
+        ),
+    );
+    await Promise.all(workers.map((worker) => worker.call("open", [setup])));
+    stack.move();
+    return new CutPool(workers);
   }
 
   /**
@@ -45,11 +56,11 @@ export class CutPool implements Disposable {
    */
   async cut(text: string): Promise<Block[]> {
     const worker = this.#idle.pop() ??
-      await new Promise<Worker>((resolve) => this.#waiting.push(resolve));
+      await new Promise<RemoteMethods<CutMethods>>((resolve) =>
+        this.#waiting.push(resolve)
+      );
     try {
-      const answer = await ask(worker, text);
-      if ("error" in answer) throw new RangeError(answer.error);
-      return answer.blocks;
+      return await worker.call("cut", [text]);
     } finally {
       const next = this.#waiting.shift();
       if (next) next(worker);
@@ -59,17 +70,6 @@ export class CutPool implements Disposable {
 
   /** Ends the workers. */
   [Symbol.dispose](): void {
-    for (const worker of this.#workers) worker.terminate();
+    for (const worker of this.#workers) worker[Symbol.dispose]();
   }
-}
-
-function ask(worker: Worker, text: string): Promise<CutAnswer> {
-  return new Promise((resolve, reject) => {
-    worker.onmessage = ({ data }: MessageEvent<CutAnswer>) => resolve(data);
-    worker.onerror = (event) => {
-      event.preventDefault();
-      reject(new Error(event.message));
-    };
-    worker.postMessage(text);
-  });
 }

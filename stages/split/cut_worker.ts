@@ -1,34 +1,33 @@
 /**
- * Cuts texts for a {@linkcode CutPool}: the first message is the setup, every
- * further one a text, answered by its blocks.
+ * Cuts texts for a {@linkcode CutPool}.
  *
  * @module
  */
+import { serve } from "#/stages/rpc.ts";
 import { loadTokenizer, type Tokenizer } from "#/tokenizers/mod.ts";
-import type { CutAnswer, CutSetup } from "./cut_pool.ts";
 import { cutDocument } from "./cut_document.ts";
+import type { CutSetup } from "./cut_pool.ts";
+import type { Block } from "./cut_text.ts";
 
-interface WorkerScope {
-  onmessage: ((event: MessageEvent<CutSetup | string>) => void) | null;
-  postMessage(answer: CutAnswer): void;
-}
-
-const scope = self as unknown as WorkerScope;
 let setup: CutSetup;
-let tokenizers: Promise<Tokenizer[]> | undefined;
+const tokenizers: Tokenizer[] = [];
 
-scope.onmessage = async ({ data }) => {
-  if (typeof data !== "string") {
-    setup = data;
-    return;
-  }
-  try {
-    tokenizers ??= Promise.all(setup.directories.map(loadTokenizer));
-    const blocks = cutDocument(data, await tokenizers, setup);
-    scope.postMessage({ blocks });
-  } catch (error) {
-    scope.postMessage({
-      error: error instanceof Error ? error.message : String(error),
-    });
-  }
+const offered = {
+  /** Loads the tokenizers. */
+  async open(wanted: CutSetup): Promise<void> {
+    setup = wanted;
+    // One after another: what is read of each is large, and swept soon.
+    for (const directory of setup.directories) {
+      tokenizers.push(await loadTokenizer(directory));
+    }
+  },
+  /** See {@linkcode cutDocument}. */
+  cut(text: string): Promise<Block[]> {
+    return Promise.resolve(cutDocument(text, tokenizers, setup));
+  },
 };
+
+/** What the worker answers. */
+export type CutMethods = typeof offered;
+
+serve(offered);

@@ -1,6 +1,6 @@
 import { object } from "@optique/core/constructs";
 import { message } from "@optique/core/message";
-import { withDefault } from "@optique/core/modifiers";
+import { optional, withDefault } from "@optique/core/modifiers";
 import { option } from "@optique/core/primitives";
 import { float, integer, string } from "@optique/core/valueparser";
 import { resolveModel } from "#/models/mod.ts";
@@ -27,13 +27,13 @@ import {
   switchesOf,
 } from "#/stages/reference_switches.ts";
 import { tokenizerFiles } from "#/stages/tokenizer_files.ts";
-import { loadTokenizer, type Tokenizer } from "#/tokenizers/mod.ts";
+import { loadTokenizer } from "#/tokenizers/mod.ts";
 import { CutPool } from "./cut_pool.ts";
 import { cutDocument } from "./cut_document.ts";
 import type { Block } from "./cut_text.ts";
 import { type SplitDefects, splitDefects } from "./reference/slice_tokens.ts";
 import { type ChoiceOptions, chooseDocument } from "./document_choice.ts";
-import { split } from "./split.ts";
+import { split, type SplitOptions } from "./split.ts";
 
 interface Flags extends ChoiceOptions {
   text: readonly string[];
@@ -41,7 +41,7 @@ interface Flags extends ChoiceOptions {
   source: readonly string[];
   out: string;
   maxTokens: number;
-  workers: number;
+  workers: number | undefined;
   reference: readonly string[];
 }
 
@@ -103,12 +103,10 @@ export const command: Command = defineCommand(
       }),
       0,
     ),
-    workers: withDefault(
-      option("--workers", integer({ min: 1 }), {
-        description: message`Threads that tokenize; the result is the same`,
-      }),
-      1,
-    ),
+    workers: optional(option("--workers", integer({ min: 1 }), {
+      description:
+        message`Threads that tokenize; the result is the same (default: 2 for more than a megabyte, else 1)`,
+    })),
     reference: referenceFlag(splitDefects),
   }),
   run,
@@ -124,6 +122,7 @@ async function run(flags: Flags): Promise<Report> {
   const directories = [target, ...sources];
   const tokens = new WeakMap<TextRow, number>();
   const counts: Record<string, Counts> = {};
+  using cutters = new Cutters(flags, directories);
   const { manifest, skipped } = await writeDataset(
     {
       out,
@@ -142,7 +141,7 @@ async function run(flags: Flags): Promise<Report> {
       ...(validation > 0 && { splits: ["train", "validation"] }),
       metadata: () => ({ ...counts }),
     },
-    (resume) => produce(resume, flags, { directories, tokens, counts }),
+    (resume) => produce(resume, flags, { cutters, tokens, counts }),
     (row) => tokens.get(row) ?? 0,
   );
   return report(out, manifest, skipped);
@@ -161,7 +160,7 @@ function checkSwitches(
 }
 
 interface Work {
-  directories: readonly string[];
+  cutters: Cutters;
   tokens: WeakMap<TextRow, number>;
   counts: Record<string, Counts>;
 }
@@ -170,23 +169,15 @@ interface Work {
 async function* produce(
   { split: name, rows }: Resume,
   flags: Flags,
-  { directories, tokens, counts }: Work,
+  { cutters, tokens, counts }: Work,
 ): AsyncGenerator<TextRow> {
-  const { maxTokens, workers } = flags;
-  const tokenizers = await Promise.all(directories.map(loadTokenizer));
   const count: Counts = { documents: 0, emptyDocuments: 0, forcedCuts: 0 };
   counts[name] = count;
-  using bar = new Progress(
-    `split ${name}`,
-    await bytesOf(flags, name),
-    "bytes",
-  );
-  using cutter = cutterOf(tokenizers, flags, directories);
+  const bytes = await bytesOf(flags, name);
+  using bar = new Progress(`split ${name}`, bytes, "bytes");
   let current: readonly Block[] = [];
-  const blocks = split(chosen(flags, name), tokenizers, {
-    maxTokens,
-    cut: cutter.cut,
-    concurrency: 2 * workers,
+  const blocks = split(chosen(flags, name), [], {
+    ...await cutters.forBytes(bytes),
     onDocument({ text }, blocks) {
       current = blocks;
       count.documents++;
@@ -201,24 +192,56 @@ async function* produce(
   }
 }
 
-function cutterOf(
-  tokenizers: readonly Tokenizer[],
-  { maxTokens, workers, reference }: Flags,
-  directories: readonly string[],
-): { cut: (text: string) => Block[] | Promise<Block[]> } & Disposable {
-  const defects = switchesOf(splitDefects, reference);
-  if (workers === 1) {
-    return {
-      cut: (text) => cutDocument(text, tokenizers, { maxTokens, defects }),
-      [Symbol.dispose]() {},
-    };
+/** A second worker takes longer to start than this many bytes take to be cut. */
+const WORKER_BYTES = 1e6;
+
+/** What cuts texts, here or in workers: opened when it is asked for, then kept. */
+class Cutters implements Disposable {
+  readonly #flags: Flags;
+  readonly #directories: readonly string[];
+  #here: Promise<Cutter> | undefined;
+  #pool: Promise<Cutter> | undefined;
+  readonly #stack = new DisposableStack();
+
+  constructor(flags: Flags, directories: readonly string[]) {
+    this.#flags = flags;
+    this.#directories = directories;
   }
-  const pool = new CutPool(workers, { directories, maxTokens, defects });
-  return {
-    cut: (text) => pool.cut(text),
-    [Symbol.dispose]: () => pool[Symbol.dispose](),
-  };
+
+  forBytes(bytes: number): Promise<Cutter> {
+    const cores = navigator.hardwareConcurrency;
+    const workers = this.#flags.workers ??
+      (bytes >= WORKER_BYTES ? Math.min(2, cores) : 1);
+    // What is open serves a small split, too.
+    if (workers === 1 && !this.#pool) return this.#here ??= this.#open();
+    return this.#pool ??= this.#openPool(Math.max(2, workers));
+  }
+
+  [Symbol.dispose](): void {
+    this.#stack[Symbol.dispose]();
+  }
+
+  get #limits() {
+    const { maxTokens, reference } = this.#flags;
+    return { maxTokens, defects: switchesOf(splitDefects, reference) };
+  }
+
+  async #open(): Promise<Cutter> {
+    const tokenizers = await Promise.all(this.#directories.map(loadTokenizer));
+    const cut = (text: string) => cutDocument(text, tokenizers, this.#limits);
+    return { cut, concurrency: 1 };
+  }
+
+  async #openPool(workers: number): Promise<Cutter> {
+    const directories = this.#directories;
+    const pool = await CutPool.open(workers, { directories, ...this.#limits });
+    this.#stack.use(pool);
+    return { cut: (text) => pool.cut(text), concurrency: workers };
+  }
 }
+
+/** Cuts texts, several at a time. */
+type Cutter = Required<Pick<SplitOptions, "cut" | "concurrency">>;
 
 async function* chosen(
   flags: Flags,

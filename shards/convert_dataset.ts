@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
+import { BatchEncoder } from "#/shards/batch_encoder.ts";
 import type { Compression } from "#/shards/compression.ts";
 import { attempt, parseShardName, splitDirectory } from "#/shards/layout.ts";
 import { type Manifest, readManifest } from "#/shards/manifest.ts";
@@ -69,9 +70,12 @@ function convertShard(
   compression: Compression,
 ): void {
   using file = new StreamFile(path);
-  const shard = new ShardFile(out, file.schema, compression);
+  const encoder = new BatchEncoder(file.schema, compression);
+  const shard = new ShardFile(out, encoder.schema);
   try {
-    for (const place of file.locations()) shard.writeBatch(file.batch(place));
+    for (const place of file.locations()) {
+      shard.write(encoder.encode(file.batch(place)));
+    }
   } catch (error) {
     shard.abandon();
     throw error;

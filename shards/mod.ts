@@ -20,6 +20,8 @@ export {
 export type { ColumnKind, ColumnValues } from "#/shards/columns.ts";
 export type { NumberTable } from "#/shards/column_views.ts";
 export { type ReadOptions, readRows } from "#/shards/read_rows.ts";
+export { ForwardRows } from "#/shards/forward_rows.ts";
+export { type RowRange, rowRanges } from "#/shards/row_ranges.ts";
 export {
   openRandomAccess,
   type RandomAccess,
@@ -27,10 +29,12 @@ export {
 } from "#/shards/random_access.ts";
 export {
   type DatasetPlan,
+  type Produce,
   type Resume,
   writeDataset,
   type WrittenDataset,
 } from "#/shards/write_dataset.ts";
+export { EncodedRows, RowEncoder } from "#/shards/row_encoder.ts";
 export type { Compression } from "#/shards/compression.ts";
 export { convertDataset } from "#/shards/convert_dataset.ts";
 export {

@@ -1,6 +1,5 @@
 import { batchRows, checkColumns } from "#/shards/batches.ts";
-import { ONLY_SPLIT, shardPaths, splitDirectory } from "#/shards/layout.ts";
-import { readManifest } from "#/shards/manifest.ts";
+import { ForwardRows } from "#/shards/forward_rows.ts";
 import type { DatasetSchema } from "#/shards/schemas.ts";
 import { StreamFile } from "#/shards/stream_file.ts";
 
@@ -42,33 +41,10 @@ export interface ReadOptions {
 export async function* readRows<Row>(
   directory: string,
   schema: DatasetSchema<Row>,
-  { split = ONLY_SPLIT, skip = 0 }: ReadOptions = {},
+  { split, skip = 0 }: ReadOptions = {},
 ): AsyncGenerator<Row> {
-  const manifest = await readManifest(directory);
-  let left = skip;
-  let seen = 0;
-  for (const path of shardPaths(splitDirectory(directory, split, manifest))) {
-    using file = new StreamFile(path);
-    const columns = checkColumns(file.schema, schema, path);
-    for (const location of file.locations()) {
-      seen += location.rows;
-      if (left >= location.rows) {
-        left -= location.rows;
-        continue;
-      }
-      const rows = batchRows(file.batch(location), columns, schema, path);
-      for (let index = left; index < rows.length; index++) {
-        yield rows.row(index);
-      }
-      left = 0;
-    }
-  }
-  if (seen !== manifest.splits[split]) {
-    throw new RangeError(
-      `Cannot read dataset ${directory}: its shards hold ${seen} rows of ` +
-        `${split}, expected ${manifest.splits[split]} as in manifest.json`,
-    );
-  }
+  await using rows = new ForwardRows(directory, schema, split);
+  yield* rows.rows(skip);
 }
 
 /**

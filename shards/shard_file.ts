@@ -1,11 +1,4 @@
-import {
-  AsyncByteQueue,
-  type RecordBatch,
-  type RecordBatchStreamWriter,
-  type Schema,
-} from "apache-arrow";
-import type { BatchBuilder } from "#/shards/batches.ts";
-import { type Compression, streamWriter } from "#/shards/compression.ts";
+import { END_OF_STREAM } from "#/shards/batch_encoder.ts";
 import { attempt, removeIfThere } from "#/shards/layout.ts";
 
 // A full `ulimit -f` sends SIGXFSZ, which kills the process unless someone
@@ -22,20 +15,17 @@ export class ShardFile {
   readonly #path: string;
   readonly #temporary: string;
   readonly #file: Deno.FsFile;
-  readonly #writer: RecordBatchStreamWriter;
   #isAbandoned = false;
 
   /**
    * Start a shard.
    *
    * @param path The name it gets when it is complete.
-   * @param schema The schema of its batches.
-   * @param compression How buffers lie in the file.
+   * @param schema The message that it begins with.
    * @throws {Error} If it cannot be written, naming the file.
    */
-  constructor(path: string, schema: Schema, compression: Compression) {
+  constructor(path: string, schema: Uint8Array) {
     this.#path = path;
-    this.#writer = streamWriter(compression);
     this.#temporary = `${path}.tmp`;
     this.#file = attempt(path, () =>
       Deno.openSync(this.#temporary, {
@@ -43,31 +33,22 @@ export class ShardFile {
         create: true,
         truncate: true,
       }));
+    this.write(schema);
+  }
+
+  /**
+   * Write messages.
+   *
+   * @param messages What a `BatchEncoder` has made of batches.
+   * @throws {Error} If the file cannot be written; nothing is left of it then.
+   */
+  write(messages: Uint8Array): void {
     this.#attempt(() => {
-      this.#writer.reset(new Sink((bytes) => this.#write(bytes)), schema);
+      for (let written = 0; written < messages.length;) {
+        written += this.#file.writeSync(messages.subarray(written));
+      }
     });
-  }
-
-  /**
-   * Write the rows that wait, and forget them.
-   *
-   * @param builder The rows.
-   * @throws {Error} If the file cannot be written; nothing is left of it then.
-   */
-  write(builder: BatchBuilder): void {
-    if (builder.rows === 0) return;
-    this.writeBatch(builder.finish());
-    builder.clear();
-  }
-
-  /**
-   * Write rows that are a batch already.
-   *
-   * @param batch The rows.
-   * @throws {Error} If the file cannot be written; nothing is left of it then.
-   */
-  writeBatch(batch: RecordBatch): void {
-    this.#attempt(() => this.#writer.write(batch));
+    this.byteLength += messages.length;
   }
 
   /**
@@ -76,10 +57,8 @@ export class ShardFile {
    * @throws {Error} If the file cannot be written; nothing is left of it then.
    */
   finish(): void {
-    this.#attempt(() => {
-      this.#writer.finish();
-      this.#file.syncSync();
-    });
+    this.write(END_OF_STREAM);
+    this.#attempt(() => this.#file.syncSync());
     this.#file.close();
     attempt(this.#path, () => Deno.renameSync(this.#temporary, this.#path));
   }
@@ -92,13 +71,6 @@ export class ShardFile {
     removeIfThere(this.#temporary);
   }
 
-  #write(bytes: Uint8Array): void {
-    for (let written = 0; written < bytes.length;) {
-      written += this.#file.writeSync(bytes.subarray(written));
-    }
-    this.byteLength += bytes.length;
-  }
-
   #attempt(action: () => void): void {
     try {
       attempt(this.#path, action);
@@ -107,24 +79,4 @@ export class ShardFile {
       throw error;
     }
   }
-}
-
-/** Takes what apache-arrow writes at once: its own queue knows no back-pressure. */
-class Sink extends AsyncByteQueue {
-  readonly #take: (bytes: Uint8Array) => void;
-
-  constructor(take: (bytes: Uint8Array) => void) {
-    super();
-    this.#take = take;
-  }
-
-  override write(value: ArrayBufferView | ArrayBufferLike): void {
-    this.#take(
-      ArrayBuffer.isView(value)
-        ? new Uint8Array(value.buffer, value.byteOffset, value.byteLength)
-        : new Uint8Array(value),
-    );
-  }
-
-  override close(): void {}
 }

@@ -1,5 +1,4 @@
 import { join } from "node:path";
-import { BatchBuilder } from "#/shards/batches.ts";
 import type { Compression } from "#/shards/compression.ts";
 import {
   attempt,
@@ -8,6 +7,7 @@ import {
   shardName,
 } from "#/shards/layout.ts";
 import { shardRows } from "#/shards/read_rows.ts";
+import { EncodedRows, RowEncoder } from "#/shards/row_encoder.ts";
 import type { DatasetSchema } from "#/shards/schemas.ts";
 import { ShardFile } from "#/shards/shard_file.ts";
 
@@ -21,9 +21,12 @@ export interface Cuts {
   compression: Compression;
 }
 
-interface OpenShard {
+interface OpenShard<Row> {
   shard: ShardFile;
-  builder: BatchBuilder;
+  /** The message that it begins with. */
+  schema: Uint8Array;
+  /** Holds the rows that wait; without, there has been no row by itself. */
+  encoder: RowEncoder<Row> | undefined;
   rows: number;
 }
 
@@ -49,7 +52,7 @@ export class SplitWriter<Row> {
   readonly #cuts: Cuts;
   /** Names of the complete shards. */
   readonly #files: string[] = [];
-  #open: OpenShard | undefined;
+  #open: OpenShard<Row> | undefined;
 
   /**
    * Keep the complete shards of a folder and remove what follows them.
@@ -74,26 +77,51 @@ export class SplitWriter<Row> {
   }
 
   /**
-   * Add a row.
+   * Add a row, or several that are encoded.
    *
-   * @param row The row.
+   * @param row The row, or rows.
    * @throws {RangeError} If it does not fit the columns, naming the row.
    * @throws {Error} If the shard cannot be written, naming the file.
    */
-  append(row: Row): void {
-    const values = this.#schema.values(row);
-    const open = this.#open ??= this.#start(values);
+  append(row: Row | EncodedRows): void {
+    if (row instanceof EncodedRows) this.#appendEncoded(row);
+    else this.#appendRow(row);
+  }
+
+  #appendRow(row: Row): void {
+    this.#open ??= this.#start(this.#encoderFor(row));
+    const open = this.#open;
     try {
-      open.builder.append(values);
+      open.encoder ??= this.#encoderFor(row);
+      open.encoder.append(row);
     } catch (error) {
       throw new RangeError(
         `Cannot write row ${this.rows} of ${this.#directory}: ` +
           (error as Error).message,
       );
     }
-    open.rows++;
-    this.rows++;
-    this.tokens += this.#tokensOf(row);
+    this.#add(open, 1, this.#tokensOf(row));
+  }
+
+  #appendEncoded({ rows, tokens, schema, batch }: EncodedRows): void {
+    const open = this.#open ??= this.#start({ schema });
+    if (!isEqual(schema, open.schema)) {
+      throw new RangeError(
+        `Cannot write row ${this.rows} of ${this.#directory}: it has other ` +
+          `columns or widths than the shard's first row`,
+      );
+    }
+    this.#guard(() => {
+      flush(open);
+      open.shard.write(batch);
+    });
+    this.#add(open, rows, tokens);
+  }
+
+  #add(open: OpenShard<Row>, rows: number, tokens: number): void {
+    open.rows += rows;
+    this.rows += rows;
+    this.tokens += tokens;
     this.#cut(open);
   }
 
@@ -104,7 +132,9 @@ export class SplitWriter<Row> {
    * @param seed Whatever identifies the content.
    */
   finish(split: string, seed: string): void {
-    if (this.#files.length === 0) this.#open ??= this.#start();
+    if (this.#files.length === 0) {
+      this.#open ??= this.#start(this.#encoderFor());
+    }
     this.#end();
     const count = this.#files.length;
     const names = this.#files.map((file, index) => {
@@ -122,31 +152,34 @@ export class SplitWriter<Row> {
     this.#open = undefined;
   }
 
-  #start(first?: ReturnType<DatasetSchema<Row>["values"]>): OpenShard {
-    const columns = this.#schema.columns(Object.keys(first ?? {}));
-    const builder = new BatchBuilder(columns, first);
-    const path = join(this.#directory, shardName(this.#files.length));
-    const { compression } = this.#cuts;
-    const shard = new ShardFile(path, builder.schema, compression);
-    return { shard, builder, rows: 0 };
+  #encoderFor(first?: Row): RowEncoder<Row> {
+    return new RowEncoder(this.#schema, first, this.#cuts.compression);
   }
 
-  #cut({ shard, builder, rows }: OpenShard): void {
-    const waiting = builder.byteLength;
+  #start(from: RowEncoder<Row> | { schema: Uint8Array }): OpenShard<Row> {
+    const path = join(this.#directory, shardName(this.#files.length));
+    const { schema } = from;
+    const encoder = from instanceof RowEncoder ? from : undefined;
+    return { shard: new ShardFile(path, schema), schema, encoder, rows: 0 };
+  }
+
+  #cut(open: OpenShard<Row>): void {
+    const { shard, encoder, rows } = open;
+    const waiting = encoder?.byteLength ?? 0;
     const isFull = rows >= this.#cuts.rowsPerShard ||
       shard.byteLength + waiting >= this.#cuts.bytesPerShard;
     if (isFull) this.#end();
-    else if (builder.rows >= ROWS_PER_BATCH || waiting >= BYTES_PER_BATCH) {
-      this.#guard(() => shard.write(builder));
-    }
+    else if (
+      waiting >= BYTES_PER_BATCH || (encoder?.rows ?? 0) >= ROWS_PER_BATCH
+    ) this.#guard(() => flush(open));
   }
 
   #end(): void {
-    if (!this.#open) return;
-    const { shard, builder } = this.#open;
+    const open = this.#open;
+    if (!open) return;
     this.#guard(() => {
-      shard.write(builder);
-      shard.finish();
+      flush(open);
+      open.shard.finish();
     });
     this.#open = undefined;
     this.#files.push(shardName(this.#files.length));
@@ -202,4 +235,14 @@ export class SplitWriter<Row> {
     this.tokens += tokens;
     return true;
   }
+}
+
+/** Writes the rows that wait. */
+function flush<Row>({ shard, encoder }: OpenShard<Row>): void {
+  if (encoder && encoder.rows > 0) shard.write(encoder.take(0).batch);
+}
+
+function isEqual(one: Uint8Array, other: Uint8Array): boolean {
+  return one.length === other.length &&
+    one.every((byte, k) => byte === other[k]);
 }

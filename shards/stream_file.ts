@@ -16,6 +16,8 @@ export interface BatchLocation {
   byteLength: number;
   /** Rows of the batch. */
   rows: number;
+  /** Entries of all its columns, of lists and of what lies in lists. */
+  values: number;
 }
 
 const CONTINUATION = 0xffffffff;
@@ -72,9 +74,9 @@ export class StreamFile implements Disposable {
   *locations(): Generator<BatchLocation> {
     let offset = this.#first;
     for (let frame = this.#frame(offset); frame; frame = this.#frame(offset)) {
-      const { type, byteLength, rows } = frame;
+      const { type, byteLength, rows, values } = frame;
       if (type === MessageHeader.RecordBatch) {
-        yield { offset, byteLength, rows };
+        yield { offset, byteLength, rows, values };
       } else if (type === MessageHeader.DictionaryBatch) {
         this.#prefix = this.#withPrefix(offset, byteLength);
       } else {
@@ -127,15 +129,13 @@ export class StreamFile implements Disposable {
     if (metadataLength === 0) return undefined;
     this.#checkEnd(offset, 8 + metadataLength);
     const metadata = this.#read(offset + 8, new Uint8Array(metadataLength));
-    const { headerType, bodyLength, rows } = this.#attempt(offset, () => {
-      const message = Message.decode(metadata);
-      const rows = message.isRecordBatch() ? message.header().length : 0;
-      const { headerType, bodyLength } = message;
-      return { headerType, bodyLength, rows };
-    });
+    const { type, bodyLength, rows, values } = this.#attempt(
+      offset,
+      () => described(Message.decode(metadata)),
+    );
     const byteLength = 8 + metadataLength + bodyLength;
     this.#checkEnd(offset, byteLength);
-    return { type: headerType as MessageHeader, byteLength, rows };
+    return { type, byteLength, rows, values };
   }
 
   #read<Bytes extends Uint8Array>(offset: number, bytes: Bytes): Bytes {
@@ -168,4 +168,17 @@ export class StreamFile implements Disposable {
       );
     }
   }
+}
+
+function described(message: Message) {
+  const { headerType, bodyLength } = message;
+  const { length, nodes } = message.isRecordBatch()
+    ? message.header()
+    : { length: 0, nodes: [] };
+  return {
+    type: headerType as MessageHeader,
+    bodyLength,
+    rows: length,
+    values: nodes.reduce((sum, { length }) => sum + length, 0),
+  };
 }

@@ -18,6 +18,7 @@ import {
   parseManifest,
   versions,
 } from "#/shards/manifest.ts";
+import type { EncodedRows } from "#/shards/row_encoder.ts";
 import type { DatasetSchema } from "#/shards/schemas.ts";
 import { SplitWriter } from "#/shards/split_writer.ts";
 
@@ -53,6 +54,14 @@ export interface Resume {
   split: string;
 }
 
+/**
+ * The rows of a split, from row `resume.rows` on, one by one or encoded; encoded
+ * ones stay together, and a shard ends behind them.
+ */
+export type Produce<Row> = (
+  resume: Resume,
+) => AsyncIterable<Row | EncodedRows> | Iterable<Row | EncodedRows>;
+
 /** What became of a dataset. */
 export interface WrittenDataset {
   /** Its manifest. */
@@ -72,8 +81,8 @@ export interface WrittenDataset {
  * with the shards of a run that was not killed.
  *
  * @param plan What to write, and where.
- * @param produce The rows of a split, from row `resume.rows` on; where all
- * are there, it is called only if `plan.metadata` is a function.
+ * @param produce See {@linkcode Produce}; where all rows are there, it is called
+ * only if `plan.metadata` is a function.
  * @param tokensOf Tokens of a row, for the manifest. Defaults to none.
  * @returns The manifest, and whether the dataset was there already.
  * @throws {Error} If the directory holds something else: other options, other
@@ -81,7 +90,7 @@ export interface WrittenDataset {
  */
 export async function writeDataset<Row>(
   plan: DatasetPlan<Row>,
-  produce: (resume: Resume) => AsyncIterable<Row> | Iterable<Row>,
+  produce: Produce<Row>,
   tokensOf: (row: Row) => number = () => 0,
 ): Promise<WrittenDataset> {
   const start = performance.now();
@@ -138,7 +147,7 @@ async function identityOf<Row>(plan: DatasetPlan<Row>): Promise<Identity> {
 async function fill<Row>(
   writer: SplitWriter<Row>,
   split: string,
-  produce: (resume: Resume) => AsyncIterable<Row> | Iterable<Row>,
+  produce: Produce<Row>,
 ): Promise<void> {
   try {
     for await (const row of produce({ rows: writer.rows, split })) {

@@ -1,13 +1,9 @@
-import type { RepresentationRow } from "#/shards/mod.ts";
-import { buffersOf, RemoteMethods } from "#/stages/rpc.ts";
+import { EncodedRows, type RowRange } from "#/shards/mod.ts";
+import { RemoteMethods } from "#/stages/rpc.ts";
 import type { VocabularyTable } from "#/tokenizers/mod.ts";
 import type { AlignWorkerMethods } from "./align_worker.ts";
-import type {
-  AlignedEvidence,
-  Aligner,
-  BlockAlignerOptions,
-} from "./block_aligner.ts";
-import type { JoinedRows } from "./join_rows.ts";
+import type { BlockAlignerOptions } from "./block_aligner.ts";
+import type { EvidenceCounts } from "./evidence.ts";
 import type { MappingTable } from "./mapping_table.ts";
 import type { AlignMethodName } from "./methods/mod.ts";
 
@@ -20,6 +16,10 @@ export interface AlignSetup {
   target: string;
   /** The source's. */
   source: string;
+  /** The dataset of what the target predicts. */
+  targetRepresentations: string;
+  /** That of what the source predicts. */
+  sourceRepresentations: string;
   /** What `mapVocab()` says of the two. */
   mapping: MappingTable;
   /** Where to solve; `auto` is WebGPU where there is an adapter. */
@@ -36,8 +36,27 @@ export interface WorkerSetup extends Omit<AlignSetup, "target" | "source"> {
   source: VocabularyTable;
 }
 
-/** Aligns blocks in workers. */
-export class AlignPool implements Aligner, Disposable {
+/** Rows of a split that are aligned together. */
+export interface AlignRange extends RowRange {
+  /** The split. */
+  split: string;
+  /** Whether the target has no further rows, so that the source must not either. */
+  isLast: boolean;
+}
+
+/** What becomes of a range. */
+export interface AlignedRange {
+  /** The aligned rows. */
+  encoded: EncodedRows;
+  /** The evidence of each. */
+  evidence: readonly EvidenceCounts[];
+}
+
+/**
+ * Aligns ranges of rows in workers, which read them, and encode what comes out:
+ * no row goes from thread to thread.
+ */
+export class AlignPool implements Disposable {
   readonly #workers: readonly AlignWorker[];
   #gpu: string | undefined;
 
@@ -74,24 +93,25 @@ export class AlignPool implements Aligner, Disposable {
     return this.#gpu;
   }
 
-  /** Batches that keep all workers busy: one in work, one waiting. */
+  /** Ranges that keep all workers busy: one in work, one waiting. */
   get concurrency(): number {
     return 2 * this.#workers.length;
   }
 
   /**
-   * Align blocks in the worker that has least to do.
+   * Align a range in the worker that has least to do.
    *
-   * @param blocks What the two models say about each. Arrays that are no views
-   * move to the worker.
-   * @returns One row per block, in their order.
-   * @throws {RangeError} If a block's ids are not the tokenizers'.
+   * @param range Which rows, behind those of the ranges before.
+   * @returns What becomes of it.
+   * @throws {RangeError} If rows are not about the same blocks, or their ids are
+   * not the tokenizers', naming the row.
+   * @throws {SyntaxError} If a shard cannot be read, naming it.
    */
-  align(blocks: readonly JoinedRows[]): Promise<AlignedEvidence[]> {
+  align(range: AlignRange): Promise<AlignedRange> {
     const worker = this.#workers.reduce((idlest, worker) =>
-      worker.batches < idlest.batches ? worker : idlest
+      worker.ranges < idlest.ranges ? worker : idlest
     );
-    return worker.align(blocks);
+    return worker.align(range);
   }
 
   /** End the workers. */
@@ -102,52 +122,25 @@ export class AlignPool implements Aligner, Disposable {
 
 class AlignWorker implements Disposable {
   readonly remote: RemoteMethods<AlignWorkerMethods>;
-  /** Batches that are under way. */
-  batches = 0;
+  /** Ranges that are under way. */
+  ranges = 0;
 
   constructor() {
     const url = new URL("./align_worker.ts", import.meta.url);
     this.remote = new RemoteMethods(new Worker(url, { type: "module" }));
   }
 
-  async align(blocks: readonly JoinedRows[]): Promise<AlignedEvidence[]> {
-    const own = blocks.map(ownRows);
-    const moved = own.flatMap(({ targetRow, sourceRow }) => [
-      ...buffersOf(targetRow),
-      ...buffersOf(sourceRow),
-    ]);
-    this.batches++;
+  async align(range: AlignRange): Promise<AlignedRange> {
+    this.ranges++;
     try {
-      return await this.remote.call("align", [own], moved);
+      const { encoded, evidence } = await this.remote.call("align", [range]);
+      return { encoded: new EncodedRows(encoded), evidence };
     } finally {
-      this.batches--;
+      this.ranges--;
     }
   }
 
   [Symbol.dispose](): void {
     this.remote[Symbol.dispose]();
   }
-}
-
-/** Rows are views, and with a view goes all that it is one of. */
-function ownRows({ targetRow, sourceRow }: JoinedRows): JoinedRows {
-  return { targetRow: ownRow(targetRow), sourceRow: ownRow(sourceRow) };
-}
-
-function ownRow(row: RepresentationRow): RepresentationRow {
-  return {
-    ...row,
-    inputIds: owned(row.inputIds),
-    byteEnds: owned(row.byteEnds),
-    topkIds: owned(row.topkIds),
-    topkLogprobs: owned(row.topkLogprobs),
-    labelLogprobs: owned(row.labelLogprobs),
-  };
-}
-
-function owned<Values extends Int32Array | Float32Array>(
-  values: Values,
-): Values {
-  const isWhole = values.byteLength === values.buffer.byteLength;
-  return isWhole ? values : values.slice() as Values;
 }

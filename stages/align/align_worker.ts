@@ -1,6 +1,6 @@
 /**
- * Aligns blocks for an {@linkcode AlignPool}: with vocabularies, relations and
- * a transport solver of its own.
+ * Aligns ranges of rows for an {@linkcode AlignPool}: with readers, vocabularies,
+ * relations and a transport solver of its own.
  *
  * @module
  */
@@ -13,21 +13,29 @@ import {
   sinkhornScaling,
   type TransportProblems,
 } from "#/kernels/mod.ts";
-import { buffersOf, release, serve } from "#/stages/rpc.ts";
+import { serve } from "#/stages/rpc.ts";
 import {
   loadTokenizer,
   loadVocabulary,
   vocabularyOf,
   vocabularyTable,
 } from "#/tokenizers/mod.ts";
-import type { AlignSetup, WorkerSetup } from "./align_pool.ts";
-import { type AlignedEvidence, BlockAligner } from "./block_aligner.ts";
+import type {
+  AlignedRange,
+  AlignRange,
+  AlignSetup,
+  WorkerSetup,
+} from "./align_pool.ts";
+import { BlockAligner } from "./block_aligner.ts";
 import { type Cost, costs } from "./costs/mod.ts";
-import type { JoinedRows } from "./join_rows.ts";
 import { mappingOf } from "./mapping_table.ts";
 import { type AlignMethod, methods } from "./methods/mod.ts";
+import { RangeAligner } from "./range_aligner.ts";
 
-let aligner: BlockAligner;
+/** Target tokens of a batch that is solved on a GPU: each waits some 10 ms. */
+const GPU_BATCH_TOKENS = 8192;
+
+let aligner: RangeAligner;
 
 const offered = {
   /** Reads the vocabularies, for all workers. */
@@ -40,7 +48,7 @@ const offered = {
   /** Gets ready; the name of the GPU, if transport is solved there. */
   async open(setup: WorkerSetup): Promise<string | undefined> {
     const device = await openDevice(setup.device);
-    aligner = new BlockAligner({
+    const blocks = new BlockAligner({
       target: needsEncoder(setup)
         ? await loadTokenizer(setup.target.directory)
         : vocabularyOf(setup.target),
@@ -50,16 +58,14 @@ const offered = {
       ...setup.options,
       ...(device && { solve: (...batch) => solveOn(device, ...batch) }),
     });
+    aligner = new RangeAligner(blocks, setup, {
+      ...(device && { batchTokens: GPU_BATCH_TOKENS }),
+    });
     return device && (device.label || "unnamed adapter");
   },
-  /** Aligns blocks, see {@linkcode BlockAligner.align}; their arrays are used up. */
-  async align(blocks: readonly JoinedRows[]): Promise<AlignedEvidence[]> {
-    const aligned = await aligner.align(blocks);
-    for (const { targetRow, sourceRow } of blocks) {
-      release(targetRow);
-      release(sourceRow);
-    }
-    return aligned;
+  /** Aligns a range, see {@linkcode RangeAligner.align}. */
+  align(range: AlignRange): Promise<AlignedRange> {
+    return aligner.align(range);
   },
 };
 
@@ -68,11 +74,12 @@ export type AlignWorkerMethods = typeof offered;
 
 serve(
   offered,
-  (result) =>
-    Array.isArray(result)
-      ? result.flatMap(({ row }: AlignedEvidence) => buffersOf(row))
-      : [],
+  (result) => isAlignedRange(result) ? [result.encoded.batch.buffer] : [],
 );
+
+function isAlignedRange(result: unknown): result is AlignedRange {
+  return typeof result === "object" && result !== null && "encoded" in result;
+}
 
 function needsEncoder({ options }: WorkerSetup): boolean {
   const method: AlignMethod = methods[options.method];

@@ -7,12 +7,13 @@ import { choice, float, integer, string } from "@optique/core/valueparser";
 import { sinkhornDefaults } from "#/kernels/mod.ts";
 import { resolveModel } from "#/models/mod.ts";
 import {
-  type AlignedRow,
   datasets,
+  type EncodedRows,
   hashInput,
   readManifest,
   readRows,
   type Resume,
+  rowRanges,
   writeDataset,
 } from "#/shards/mod.ts";
 import {
@@ -22,11 +23,10 @@ import {
   type Report,
   runCommand,
 } from "#/stages/command.ts";
+import { mapInOrder } from "#/stages/map_in_order.ts";
 import { Progress } from "#/stages/progress.ts";
-import { release } from "#/stages/rpc.ts";
 import { tokenizerFiles } from "#/stages/tokenizer_files.ts";
 import { loadVocabulary } from "#/tokenizers/mod.ts";
-import { alignBy } from "./align.ts";
 import { AlignPool } from "./align_pool.ts";
 import {
   type Cost,
@@ -66,9 +66,6 @@ interface Flags {
 
 /** A worker takes longer to start than this many blocks take. */
 const WORKER_BLOCKS = 16;
-
-/** Target tokens of a batch that is solved on a GPU: each waits some 10 ms. */
-const GPU_BATCH_TOKENS = 8192;
 
 const directory = string({ metavar: "DIR" });
 const defaults = sinkhornDefaults;
@@ -343,22 +340,23 @@ async function* produce(
   { rows: skip, split }: Resume,
   flags: Flags,
   { open, blocks, tally }: Production,
-): AsyncGenerator<AlignedRow> {
+): AsyncGenerator<EncodedRows> {
   using journal = new EvidenceJournal(journalOf(flags, split), skip);
   if (blocks > 0) {
     const pool = await open();
-    const read = (directory: string) =>
-      readRows(directory, datasets.representations, { split, skip });
-    const rows = alignBy(pool, {
-      targetRows: read(flags.targetRepresentations),
-      sourceRows: read(flags.sourceRepresentations),
-    }, {
-      evidence: journal,
-      ...(pool.gpu !== undefined && { batchTokens: GPU_BATCH_TOKENS }),
-      concurrency: pool.concurrency,
-      firstRow: skip,
-    });
-    yield* released(shown(rows, split, blocks));
+    const ranges = rowRanges(flags.targetRepresentations, { split, skip });
+    const results = mapInOrder(
+      ranges,
+      pool.concurrency,
+      (range) =>
+        pool.align({ ...range, split, isLast: range.end === skip + blocks }),
+    );
+    using progress = new BlockProgress(split, blocks);
+    for await (const { encoded, evidence } of results) {
+      for (const counts of evidence) journal.add(counts);
+      yield encoded;
+      progress.advance(encoded);
+    }
   }
   tally.add(journal.counts);
 }
@@ -388,8 +386,10 @@ async function openPool(
   const mapping = await Array.fromAsync(
     readRows(flags.vocabMapping, datasets.vocabMappings),
   );
+  const { targetRepresentations, sourceRepresentations } = flags;
   await pool.open({
     ...directories,
+    ...{ targetRepresentations, sourceRepresentations },
     mapping: mappingTable(mapping),
     device: transports ? flags.device : "cpu",
     options: {
@@ -428,29 +428,24 @@ async function sayWhere(
   );
 }
 
-/** Gives the memory of rows back once they are written, not when it is swept. */
-async function* released(
-  rows: AsyncIterable<AlignedRow>,
-): AsyncGenerator<AlignedRow> {
-  for await (const row of rows) {
-    yield row;
-    release(row);
-  }
-}
+/** Tells blocks and tokens per second. */
+class BlockProgress implements Disposable {
+  readonly #progress: Progress;
+  readonly #start = performance.now();
+  #tokens = 0;
 
-async function* shown(
-  rows: AsyncIterable<AlignedRow>,
-  split: string,
-  blocks: number,
-): AsyncGenerator<AlignedRow> {
-  using progress = new Progress(`align ${split}`, blocks, "blocks");
-  const start = performance.now();
-  let tokens = 0;
-  for await (const row of rows) {
-    tokens += row.weight.length;
-    yield row;
-    const rate = tokens / (performance.now() - start) * 1000;
-    progress.advance(1, `${rate.toPrecision(3)} tokens/s`);
+  constructor(split: string, blocks: number) {
+    this.#progress = new Progress(`align ${split}`, blocks, "blocks");
+  }
+
+  advance({ rows, tokens }: EncodedRows): void {
+    this.#tokens += tokens;
+    const rate = this.#tokens / (performance.now() - this.#start) * 1000;
+    this.#progress.advance(rows, `${rate.toPrecision(3)} tokens/s`);
+  }
+
+  [Symbol.dispose](): void {
+    this.#progress[Symbol.dispose]();
   }
 }
 

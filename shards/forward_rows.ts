@@ -1,0 +1,84 @@
+import { type BatchRows, batchRows, checkColumns } from "#/shards/batches.ts";
+import { ONLY_SPLIT } from "#/shards/layout.ts";
+import type { DatasetSchema } from "#/shards/schemas.ts";
+import { type SplitBatch, splitBatches } from "#/shards/split_batches.ts";
+
+/** A record batch in memory. */
+interface DecodedBatch<Row> {
+  first: number;
+  rows: BatchRows<Row>;
+}
+
+/**
+ * Reads ranges of a dataset's rows, each behind the one before; one batch is in
+ * memory at a time, and those between ranges are not even read.
+ */
+export class ForwardRows<Row> implements AsyncDisposable {
+  readonly #directory: string;
+  readonly #schema: DatasetSchema<Row>;
+  readonly #batches: AsyncGenerator<SplitBatch>;
+  #current: DecodedBatch<Row> | undefined;
+
+  /**
+   * Prepare; nothing is read yet.
+   *
+   * @param directory The dataset.
+   * @param schema What the rows are, one of `datasets`.
+   * @param split The split. Defaults to `train`.
+   */
+  constructor(
+    directory: string,
+    schema: DatasetSchema<Row>,
+    split: string = ONLY_SPLIT,
+  ) {
+    this.#directory = directory;
+    this.#schema = schema;
+    this.#batches = splitBatches(directory, split);
+  }
+
+  /**
+   * Read rows; their arrays are views into their batch, so read only.
+   *
+   * @param first The first of them, in the batch that was read last or behind it.
+   * @param end The row behind the last. Defaults to the end of the split.
+   * @returns The rows, in order; less where the split ends before.
+   * @throws {RangeError} If `first` has been passed.
+   * @throws {Error} If the dataset is not complete.
+   * @throws {TypeError} If a column is missing, of another type, or holds nulls.
+   * @throws {SyntaxError} If a shard is truncated or no Arrow IPC stream.
+   */
+  async *rows(first: number, end: number = Infinity): AsyncGenerator<Row> {
+    for (let row = first; row < end;) {
+      const batch = await this.#batchOf(row);
+      if (!batch) return;
+      const stop = Math.min(end, batch.first + batch.rows.length);
+      for (; row < stop; row++) yield batch.rows.row(row - batch.first);
+    }
+  }
+
+  /** Close the files. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#batches.return(undefined);
+  }
+
+  async #batchOf(row: number): Promise<DecodedBatch<Row> | undefined> {
+    const current = this.#current;
+    if (current && row < current.first) {
+      throw new RangeError(
+        `Cannot read row ${row} of ${this.#directory}: it has been passed, ` +
+          `expected at least ${current.first}`,
+      );
+    }
+    if (current && row < current.first + current.rows.length) return current;
+    this.#current = undefined;
+    for (let next; !(next = await this.#batches.next()).done;) {
+      const { file, first, ...location } = next.value;
+      if (row >= first + location.rows) continue;
+      const columns = checkColumns(file.schema, this.#schema, file.path);
+      const batch = file.batch(location);
+      const rows = batchRows(batch, columns, this.#schema, file.path);
+      return this.#current = { first, rows };
+    }
+    return undefined;
+  }
+}

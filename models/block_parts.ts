@@ -1,4 +1,12 @@
-import { gradients, peakBytes, Tape, type Value } from "#/onnx/mod.ts";
+import {
+  ARENA_SLACK,
+  bytesOf,
+  gradients,
+  peakBytes,
+  Tape,
+  type Value,
+  type ValueInfo,
+} from "#/onnx/mod.ts";
 import type { Model } from "./architectures.ts";
 import type { Distillation } from "./loss_head.ts";
 import { tileSizes } from "./tiles.ts";
@@ -104,31 +112,35 @@ function recordBlock(
   return { forward, backward };
 }
 
-/** Products that the backward pass would compute again, as far as they fit. */
+/** Products that the backward pass would compute again, as far as they fit; the widest first. */
 function chooseKept(
   { tape }: PartTape,
   products: readonly Value[],
   keptWidth: number,
 ): number[] {
   const needed = new Set(tape.model().nodes.flatMap(({ outputs }) => outputs));
+  const widest = products
+    .map(({ name, shape }, index) => ({ name, index, width: Number(shape[1]) }))
+    .filter(({ name }) => needed.has(name))
+    .sort((a, b) => b.width - a.width);
   let left = keptWidth;
-  return products.flatMap(({ name, shape }, index) => {
-    const width = Number(shape[1]);
-    if (!needed.has(name) || width > left) return [];
+  return widest.flatMap(({ index, width }) => {
+    if (width > left) return [];
     left -= width;
     return [index];
   });
 }
 
 /**
- * Estimate what the largest part takes to run.
+ * Estimate what the parts take to run, where gradients have a place already. The
+ * sessions keep their memory from run to run.
  *
  * @param parts The graphs.
  * @param sizes Sequences and tokens of each; rows that go through the head at a
  * time; tiles.
- * @returns Bytes, without inputs and weights, with the part's gradients.
+ * @returns Bytes, without inputs, weights and gradients.
  */
-export function largestPart(
+export function partsPeakBytes(
   { embed, embedBackward, blocks, blocksBackward, head }: BlockParts,
   { batch, length, headRows, tiles }: {
     batch: number;
@@ -137,15 +149,28 @@ export function largestPart(
     tiles: number;
   },
 ): number {
-  const sizes = { N: batch * length, B: batch, T: length };
+  const whole = {
+    ...{ N: batch * length, B: batch, T: length },
+    ...tileSizes(length, tiles),
+  };
   const rows = { N: headRows, B: 1, T: headRows };
-  const all = [embed, embedBackward, ...blocks, ...blocksBackward];
-  return Math.max(
-    peakBytes(head.tape, rows),
-    ...all.map(({ tape }) =>
-      peakBytes(tape, { ...sizes, ...tileSizes(length, tiles) })
-    ),
+  const largest = (parts: readonly PartTape[], sizes: Record<string, number>) =>
+    Math.max(...parts.map(({ tape }) => {
+      const gradients = gradientsOf(tape).map(({ name }) => name);
+      return peakBytes(tape, sizes, gradients);
+    }));
+  // What is written into a caller's array is returned as a copy, too.
+  const copies = [embedBackward, ...blocksBackward, head].map(({ tape }) =>
+    gradientsOf(tape).reduce((sum, value) => sum + bytesOf(value, whole), 0)
   );
+  const sessions = largest([embed], whole) + largest([embedBackward], whole) +
+    largest(blocks, whole) + largest(blocksBackward, whole) +
+    largest([head], rows);
+  return ARENA_SLACK * sessions + Math.max(...copies);
+}
+
+function gradientsOf(tape: Tape): readonly ValueInfo[] {
+  return tape.model().outputs.filter(({ name }) => /^dw\d+$/.test(name));
 }
 
 /** Records one part. Weights are w0, w1, …, so that equal blocks are equal graphs. */

@@ -8,8 +8,8 @@ import {
 import { describeModel, type Model } from "./architectures.ts";
 import {
   type BlockParts,
-  largestPart,
   type PartOptions,
+  partsPeakBytes,
   type PartTape,
   recordParts,
 } from "./block_parts.ts";
@@ -18,7 +18,7 @@ import { WeightNames, type WeightShapes } from "./weights.ts";
 
 /** How {@linkcode openBlockwise} builds and runs a model. */
 export interface BlockwiseOptions extends SessionOptions, PartOptions {
-  /** Rows that go through the head at a time; by default 64 MB of logits. */
+  /** Rows that go through the head at a time; by default 48 MB of logits. */
   headRows?: number;
 }
 
@@ -172,7 +172,7 @@ export async function openBlockwise(
 
 /** What a run of {@linkcode BlockwiseTraining} takes, in bytes. */
 export interface BlockwiseMemory {
-  /** The largest part, and what enters the blocks; without weights and gradients. */
+  /** The parts, and what enters the blocks; without weights and gradients. */
   run: number;
   /** One more of `keptWidth`. */
   keptFeature: number;
@@ -198,12 +198,12 @@ export function blockwiseMemory(
 ): BlockwiseMemory {
   const { model, parts } = recordAll(config, weights, options);
   const { tiles = 1, headRows = rowsAtATime(model.vocabSize) } = options;
-  const largest = largestPart(parts, {
+  const graphs = partsPeakBytes(parts, {
     ...{ batch, length, tiles },
     headRows: Math.min(headRows, batch * length),
   });
   const keptFeature = 4 * batch * length * model.layers;
-  return { run: largest + keptFeature * model.hiddenSize, keptFeature };
+  return { run: graphs + keptFeature * model.hiddenSize, keptFeature };
 }
 
 function recordAll(

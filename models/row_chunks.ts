@@ -1,8 +1,8 @@
 import type { Tensor, TensorData } from "#/onnx/mod.ts";
 import type { Tensors } from "./blockwise.ts";
 
-/** How large the logits of a chunk of rows may be. */
-const LOGITS_BYTES = 2 ** 26;
+/** How large the logits of a chunk of rows may be; less takes longer, more no less long. */
+const LOGITS_BYTES = 3 * 2 ** 24;
 
 /**
  * How many rows go through the head at a time: logits and softmax of all rows would

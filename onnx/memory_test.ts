@@ -24,3 +24,13 @@ Deno.test("peakBytes() names a size it does not know", () => {
   tape.output(mul(tape.input("x", "float32", ["N"]), 2), "y");
   assert.throws(() => peakBytes(tape, { B: 1 }), /size N is not given/);
 });
+
+Deno.test("peakBytes() does not count what the caller has room for", () => {
+  const tape = new Tape();
+  const x = tape.input("x", "float32", ["N", 3]);
+  tape.output(mul(add(x, 1), 2), "y");
+  tape.output(add(x, x), "z");
+  const peak = (elsewhere?: string[]) =>
+    peakBytes(tape, { N: 7 }, elsewhere) / (7 * 3 * 4);
+  assert.deepEqual([peak(), peak(["z"]), peak(["y", "z"])], [2, 1, 1]);
+});

@@ -8,7 +8,7 @@ import {
   trainingModel,
   type WeightShapes,
 } from "#/models/mod.ts";
-import { createSession, type Tensor } from "#/onnx/mod.ts";
+import { ARENA_SLACK, createSession, type Tensor } from "#/onnx/mod.ts";
 
 /** Runs a model forward and backward, in one piece or in many. */
 export type Engine = Pick<BlockwiseTraining, "weightNames" | "run" | "close">;
@@ -122,7 +122,7 @@ export function openFitting(
       return await openWhole(config, weights, options);
     }
     const memory = blockwiseMemory(config, weights, options, batch, length);
-    const spare = available - ARENA_SLACK * memory.run - 12 * parameters;
+    const spare = available - memory.run - 12 * parameters;
     const keptWidth = Math.max(0, Math.floor(spare / memory.keptFeature));
     await say(
       "train: going block by block, as the whole graph would take " +
@@ -149,12 +149,6 @@ function sumSizes(
   }
   return sum;
 }
-
-/**
- * onnxruntime's arena grows by doubling: a graph of 0.4 GB took 1.0 times as much,
- * one of 1.7 GB 1.65 times.
- */
-const ARENA_SLACK = 1.7;
 
 function freeBytes(memory = Infinity): number | undefined {
   const allowed = memory - Deno.memoryUsage().rss;

@@ -14,7 +14,7 @@ import { Trace } from "./trace.ts";
 import { recordLoss } from "./training.ts";
 import type { WeightNames } from "./weights.ts";
 
-/** How {@linkcode recordParts} builds the graphs. */
+/** How `recordParts` builds the graphs. */
 export interface PartOptions {
   /** Learn from fused distributions as well; from labels alone by default. */
   distillation?: Distillation;

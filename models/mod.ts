@@ -20,6 +20,7 @@ export * from "./architectures.ts";
 export * from "./weights.ts";
 export * from "./loss_head.ts";
 export * from "./training.ts";
+export type { PartOptions } from "./block_parts.ts";
 export * from "./blockwise.ts";
 export * from "./initial_weights.ts";
 export * from "./frozen.ts";

@@ -12,9 +12,10 @@ from protocol import serve
 
 torch.set_num_threads(2)
 state = {}
+head = {}
 
 
-def load(folder, rows, vocab, top):
+def load(folder, rows, vocab, top, hidden):
     read = lambda name, dtype: torch.from_numpy(np.fromfile(f"{folder}/{name}", dtype))
     state.update(
         logits=read("logits", np.float32).view(rows, vocab).requires_grad_(),
@@ -24,6 +25,12 @@ def load(folder, rows, vocab, top):
         probs=read("fusedProbs", np.float32).view(rows, top),
         residual=read("fusedResidual", np.float32),
         weight=read("fusedWeight", np.float32),
+    )
+    torch.manual_seed(1)
+    head.update(
+        x=(torch.rand(rows, hidden) - 0.5).requires_grad_(),
+        w=(torch.rand(vocab, hidden) - 0.5).requires_grad_(),
+        seed=torch.rand(rows, vocab),
     )
 
 
@@ -53,4 +60,16 @@ def run(form):
     return {"seconds": time.perf_counter() - start, "loss": loss.item(), "gradient": state["logits"].grad.norm().item()}
 
 
-serve({"load": load, "run": run}, f"torch {torch.__version__}, 2 threads")
+def run_head(loss):
+    """Forward and backward through a head: from the loss, or from a given gradient."""
+    head["x"].grad = head["w"].grad = None
+    start = time.perf_counter()
+    logits = head["x"] @ head["w"].T
+    if loss:
+        sparse_loss(**{**state, "logits": logits}).backward()
+    else:
+        logits.backward(head["seed"])
+    return {"seconds": time.perf_counter() - start}
+
+
+serve({"load": load, "run": run, "head": run_head}, f"torch {torch.__version__}, 2 threads")

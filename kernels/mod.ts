@@ -18,12 +18,14 @@ export { DeviceArray } from "./device_array.ts";
 export { type Shader } from "./pipelines.ts";
 export {
   LEAST_MASS,
+  relaxationOf,
   sinkhornCpu,
   sinkhornDefaults,
   type SinkhornOptions,
   type SinkhornOutput,
   type TransportProblems,
 } from "./sinkhorn/sinkhorn_cpu.ts";
+export { ScalingWorkspace } from "./sinkhorn/scaling_workspace.ts";
 export { sinkhornScaling } from "./sinkhorn/sinkhorn_scaling.ts";
 export { fitsSinkhorn, MAX_POINTS, sinkhorn } from "./sinkhorn/sinkhorn.ts";
 export { editDistance } from "./edit_distance/edit_distance.ts";

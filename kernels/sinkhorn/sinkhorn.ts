@@ -83,7 +83,9 @@ export async function sinkhorn(
       { length: b.length },
       { length: batch },
       { length: batch },
-      { length: settings.plan ? cost.length : batch },
+      settings.plan
+        ? { length: cost.length }
+        : { length: batch, scratch: true },
     ],
     items: batch,
     itemsPerWorkgroup: WORKGROUP,

@@ -9,15 +9,8 @@ import {
   solveLogDomain,
   type TransportProblems,
 } from "#/kernels/sinkhorn/sinkhorn_cpu.ts";
-import {
-  LOST,
-  solveBalanced,
-  SUBNORMAL,
-} from "#/kernels/sinkhorn/sinkhorn_balanced.ts";
-import { RANGE } from "#/kernels/sinkhorn/sinkhorn_pair.ts";
-
-/** Cells whose K^(1 − ρ) is below this are left out. */
-const NEGLIGIBLE = 1e-18;
+import { ScalingWorkspace } from "#/kernels/sinkhorn/scaling_workspace.ts";
+import { solveBalanced } from "#/kernels/sinkhorn/sinkhorn_balanced.ts";
 
 /**
  * Solve semi-relaxed entropic optimal transport fast on the CPU, in f64.
@@ -52,38 +45,25 @@ export function sinkhornScaling(
     solveBalanced(problems, settings, output);
     return output;
   }
-  const space = new Workspace(problems, settings);
+  const space = new Batch(problems, settings);
   for (let problem = 0; problem < batch; problem++) {
-    space.load(problem);
-    if (space.solve()) space.store(problem, output);
+    if (space.solve(problem)) space.store(problem, output);
     else solveLogDomain(problems, problem, settings, output);
   }
   return output;
 }
 
-/** One problem as a sparse matrix, reused from problem to problem. */
-class Workspace {
+/** The problems of a batch, one after another. */
+class Batch {
   readonly #problems: TransportProblems;
-  readonly #settings: Required<SinkhornOptions>;
-  readonly #relaxation: number;
-  /** Costs above the row's minimum by more than this are left out. */
-  readonly #reach: number;
+  readonly #space: ScalingWorkspace;
   readonly #rowIndex: Int32Array;
   readonly #colIndex: Int32Array;
   readonly #a: Float64Array;
   readonly #b: Float64Array;
-  readonly #u: Float64Array;
-  readonly #v: Float64Array;
-  /** What the columns gather, Kᵀ u. */
-  readonly #gathered: Float64Array;
-  /** Where each row's cells begin, and their columns and values of K. */
-  readonly #starts: Int32Array;
-  readonly #cells: Int32Array;
-  readonly #kernel: Float64Array;
-  #n = 0;
+  /** Of one row: what columns with mass cost; of all: what they receive. */
+  readonly #line: Float64Array;
   #m = 0;
-  #error = 0;
-  #iterations = 0;
 
   constructor(
     problems: TransportProblems,
@@ -91,142 +71,44 @@ class Workspace {
   ) {
     const { rows, cols } = problems;
     this.#problems = problems;
-    this.#settings = settings;
-    this.#relaxation = relaxationOf(settings);
-    this.#reach = this.#relaxation <= 0.5
-      ? -Math.log(NEGLIGIBLE) * settings.epsilon / (1 - this.#relaxation)
-      : Infinity;
+    this.#space = new ScalingWorkspace(rows, cols, settings);
     this.#rowIndex = new Int32Array(rows);
     this.#colIndex = new Int32Array(cols);
     this.#a = new Float64Array(rows);
     this.#b = new Float64Array(cols);
-    this.#u = new Float64Array(rows);
-    this.#v = new Float64Array(cols);
-    this.#gathered = new Float64Array(cols);
-    this.#starts = new Int32Array(rows + 1);
-    this.#cells = new Int32Array(rows * cols);
-    this.#kernel = new Float64Array(rows * cols);
-  }
-
-  load(problem: number): void {
-    const { cost, a, b, rows, cols } = this.#problems;
-    const [cells, kernel] = [this.#cells, this.#kernel];
-    const { epsilon } = this.#settings;
-    this.#n = compact(a, problem * rows, rows, this.#rowIndex, this.#a);
-    this.#m = compact(b, problem * cols, cols, this.#colIndex, this.#b);
-    let end = 0;
-    for (let i = 0; i < this.#n; i++) {
-      const row0 = (problem * rows + this.#rowIndex[i]!) * cols;
-      let least = Infinity;
-      for (let j = 0; j < this.#m; j++) {
-        const c = cost[row0 + this.#colIndex[j]!]!;
-        if (c < least) least = c;
-      }
-      for (let j = 0; j < this.#m; j++) {
-        const above = cost[row0 + this.#colIndex[j]!]! - least;
-        if (above > this.#reach) continue;
-        cells[end] = j;
-        kernel[end++] = above === 0 ? 1 : Math.exp(-above / epsilon);
-      }
-      this.#starts[i + 1] = end;
-    }
+    this.#line = new Float64Array(cols);
   }
 
   /** False if the problem needs the log domain. */
-  solve(): boolean {
-    const { iterations, threshold } = this.#settings;
-    if (this.#n === 0 || this.#m === 0) return false;
-    this.#v.fill(1);
-    this.#u.fill(0);
-    this.#updateU();
-    this.#iterations = 0;
-    do {
-      if (!this.#updateV() || !this.#updateU()) return false;
-      this.#iterations++;
-    } while (this.#iterations < iterations && this.#error > threshold);
-    return this.#isComplete();
-  }
-
-  /** Whether no cell that is left out, or below f64's range, holds mass. */
-  #isComplete(): boolean {
-    let u = 0;
-    let v = 0;
-    for (let i = 0; i < this.#n; i++) u = Math.max(u, this.#u[i]!);
-    for (let j = 0; j < this.#m; j++) v = Math.max(v, this.#v[j]!);
-    if (this.#reach === Infinity) return u * v * SUBNORMAL < LOST;
-    return NEGLIGIBLE * u ** (1 - this.#relaxation) < LOST;
-  }
-
-  #updateU(): boolean {
-    const [cells, kernel, v] = [this.#cells, this.#kernel, this.#v];
-    let error = 0;
-    let cell = 0;
-    for (let i = 0; i < this.#n; i++) {
-      const end = this.#starts[i + 1]!;
-      let sum = 0;
-      for (; cell < end; cell++) sum += kernel[cell]! * v[cells[cell]!]!;
-      if (!(sum > 1 / RANGE && sum < RANGE)) return false;
-      const mass = this.#a[i]!;
-      error += Math.abs(this.#u[i]! * sum - mass);
-      this.#u[i] = mass / sum;
-    }
-    this.#error = error;
-    return true;
-  }
-
-  #updateV(): boolean {
-    const [relaxation, gathered] = [this.#relaxation, this.#gathered];
-    if (relaxation === 0) return true;
-    this.#gather();
-    for (let j = 0; j < this.#m; j++) {
-      const sum = gathered[j]!;
-      // No row reaches this column: its v would multiply nothing.
-      if (sum === 0 && this.#reach < Infinity) continue;
-      if (!(sum > 1 / RANGE && sum < RANGE)) return false;
-      const ratio = this.#b[j]! / sum;
-      this.#v[j] = relaxation === 0.5
-        ? Math.sqrt(ratio)
-        : Math.pow(ratio, relaxation);
-    }
-    return true;
-  }
-
-  #gather(): void {
-    const [cells, kernel, gathered] = [
-      this.#cells,
-      this.#kernel,
-      this.#gathered,
-    ];
-    gathered.fill(0, 0, this.#m);
-    let cell = 0;
-    for (let i = 0; i < this.#n; i++) {
-      const end = this.#starts[i + 1]!;
-      const scale = this.#u[i]!;
-      for (; cell < end; cell++) {
-        gathered[cells[cell]!]! += kernel[cell]! * scale;
+  solve(problem: number): boolean {
+    const { cost, a, b, rows, cols } = this.#problems;
+    const n = compact(a, problem * rows, rows, this.#rowIndex, this.#a);
+    this.#m = compact(b, problem * cols, cols, this.#colIndex, this.#b);
+    this.#space.begin(this.#b, this.#m);
+    for (let i = 0; i < n; i++) {
+      const row0 = (problem * rows + this.#rowIndex[i]!) * cols;
+      for (let j = 0; j < this.#m; j++) {
+        this.#line[j] = cost[row0 + this.#colIndex[j]!]!;
       }
+      this.#space.addRow(this.#a[i]!, this.#line);
     }
+    return this.#space.solve();
   }
 
   store(problem: number, output: SinkhornOutput): void {
     const { rows, cols } = this.#problems;
-    output.marginalError[problem] = this.#error;
-    output.iterations[problem] = this.#iterations;
-    this.#gather();
+    output.marginalError[problem] = this.#space.error;
+    output.iterations[problem] = this.#space.iterations;
+    this.#space.columnSums(this.#line);
     for (let j = 0; j < this.#m; j++) {
-      output.columnSums[problem * cols + this.#colIndex[j]!] =
-        this.#gathered[j]! * this.#v[j]!;
+      output.columnSums[problem * cols + this.#colIndex[j]!] = this.#line[j]!;
     }
-    if (!output.plan) return;
-    let cell = 0;
-    for (let i = 0; i < this.#n; i++) {
+    const { plan } = output;
+    if (!plan) return;
+    this.#space.eachCell((i, j, mass) => {
       const row = problem * rows + this.#rowIndex[i]!;
-      for (; cell < this.#starts[i + 1]!; cell++) {
-        const j = this.#cells[cell]!;
-        output.plan[row * cols + this.#colIndex[j]!] = this.#u[i]! *
-          this.#kernel[cell]! * this.#v[j]!;
-      }
-    }
+      plan[row * cols + this.#colIndex[j]!] = mass;
+    });
   }
 }
 

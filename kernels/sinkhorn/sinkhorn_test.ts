@@ -9,6 +9,7 @@ import {
 } from "#/kernels/sinkhorn/sinkhorn_cpu.ts";
 import { sinkhornScaling } from "#/kernels/sinkhorn/sinkhorn_scaling.ts";
 import { assertAllClose } from "#/tests/allclose.ts";
+import { stainPool } from "#/tests/stain_pool.ts";
 import { mulberry32, transportProblems } from "#/tests/transport_problems.ts";
 
 const device = await requestDevice();
@@ -193,6 +194,7 @@ Deno.test({
         transportProblems(16, [[7, 13], [17, 19]]),
         fc.constantFrom(0, 1 / 30, Infinity),
         async (problems, tau) => {
+          await stainPool(device!);
           const actual = await sinkhorn(device!, problems, { ...options, tau });
           const expected = sinkhornCpu(problems, { ...options, tau });
           // Potentials reach 16 / eps = 480 where tau is infinite: an f32 ulp

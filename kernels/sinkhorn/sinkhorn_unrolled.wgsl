@@ -24,6 +24,8 @@
 //
 // Log and linear iterations are loops one inside the other, as a driver for
 // CPUs runs both sides of an if, with the lanes that are not meant switched off.
+// Lanes that wait for an absorption wait until the last of their group needs one:
+// after LINEAR iterations all take it.
 //
 // WGSL lets a compiler assume no infinities, so a zero marginal is not log 0
 // but a potential pinned to ABSENT, which exp2() takes to exactly 0.
@@ -45,6 +47,7 @@ const BOUND: f32 = 1e12;
 const GROWTH: f32 = 1e16;
 const FLOOR: f32 = 1e-13; // least ratio of a sum to its target: below 1 / BOUND
 const CUT: f32 = -80.0;
+const LINEAR: u32 = 10;
 
 @group(0) @binding(0) var<storage, read> cost: array<f32>;                 // [B, ROWS, COLS]
 @group(0) @binding(1) var<storage, read> a: array<f32>;                    // [B, ROWS]
@@ -76,16 +79,19 @@ fn relax(ratio: f32) -> f32 {
   return exp2(RELAXATION * log2(ratio));
 }
 
-// One iteration in the log domain, which absorbs the scalings; from g alone at
-// the start. Returns the L1 distance of the row sums from a.
-fn absorb(from_g: bool) -> f32 {
+// An iteration in the log domain, which absorbs the scalings: first its columns.
+fn absorb_columns() {
   f_{i} = select(ABSENT, f_{i} + log2(u_{i}), f_{i} > ABSENT);
   var top_{j} = ABSENT;
   top_{j} = max(top_{j}, f_{i} - c_{i}_{j});
   var column_{j} = 0.0;
   column_{j} += exp2(max(f_{i} - c_{i}_{j} - top_{j}, CUT));
   let next_{j} = RELAXATION * (log2(b_{j}) - top_{j} - log2(column_{j}));
-  g_{j} = select(g_{j}, next_{j}, g_{j} > ABSENT && !from_g);
+  g_{j} = select(ABSENT, next_{j}, g_{j} > ABSENT);
+}
+
+// Then its rows, from g alone. Returns the L1 distance of the row sums from a.
+fn absorb_rows() -> f32 {
   let target_{j} = column_target(b_{j}, g_{j});
   t_{j} = max(target_{j}, LITTLE);
   least_column_{j} = select(LITTLE, target_{j} * FLOOR, target_{j} >= LITTLE);
@@ -117,7 +123,7 @@ fn column_target(mass: f32, g: f32) -> f32 {
 }
 
 // Iterate linearly, from the error of the iteration before, until a scaling
-// leaves its bounds or the work is done.
+// leaves its bounds or the last iteration is done.
 fn scale(error_before: f32, iteration_before: u32, last: u32) -> Progress {
   var error = error_before;
   var iteration = iteration_before;
@@ -194,13 +200,13 @@ fn main(@builtin(global_invocation_id) global: vec3<u32>) {
     return;
   }
   let last = min(ITERATIONS, before + ITERATIONS_PER_PASS);
+  absorb_rows();
   var now = Progress(-ABSENT, before);
-  var started = false;
   loop {
-    let error = absorb(!started);
-    if (started) { now = Progress(error, now.iteration + 1); }
-    started = true;
-    now = scale(now.error, now.iteration, last);
+    now = scale(now.error, now.iteration, min(last, now.iteration + LINEAR));
+    if (now.iteration >= last || now.error <= THRESHOLD) { break; }
+    absorb_columns();
+    now = Progress(absorb_rows(), now.iteration + 1);
     if (now.iteration >= last || now.error <= THRESHOLD) { break; }
   }
   marginal_error[problem] = now.error;

@@ -76,7 +76,7 @@ class Lane {
   readonly #rows: number[] = [];
   readonly #cols: number[] = [];
   /** exp(−C / ε) of whole numbers C. */
-  readonly #powers: number[];
+  readonly #powers: Float64Array;
 
   constructor(
     pair: SinkhornPair,
@@ -88,7 +88,7 @@ class Lane {
     this.#lane = lane;
     this.#problems = problems;
     this.#settings = settings;
-    this.#powers = Array.from(
+    this.#powers = Float64Array.from(
       { length: 64 },
       (_, cost) => Math.exp(-cost / settings.epsilon),
     );
@@ -108,14 +108,14 @@ class Lane {
     pair.threshold[lane] = threshold;
     pair.least[lane] = pair.largest[lane] = 1;
     this.#pad();
-    this.#rows.forEach((row, i) => {
-      pair.a[2 * i + lane] = a[problem * rows + row]!;
-      this.#loadRow(row, i);
-    });
-    this.#cols.forEach((col, j) => {
-      pair.b[2 * j + lane] = b[problem * cols + col]!;
+    for (let i = 0; i < this.#rows.length; i++) {
+      pair.a[2 * i + lane] = a[problem * rows + this.#rows[i]!]!;
+      this.#loadRow(this.#rows[i]!, i);
+    }
+    for (let j = 0; j < this.#cols.length; j++) {
+      pair.b[2 * j + lane] = b[problem * cols + this.#cols[j]!]!;
       pair.v[2 * j + lane] = 1;
-    });
+    }
     return this.#startRows();
   }
 
@@ -127,6 +127,7 @@ class Lane {
     this.#pad();
     for (const array of [a, b, u, v, least, largest]) array[lane] = 1;
     threshold[lane] = NEVER;
+    this.#gather();
   }
 
   isOver(): boolean {
@@ -149,23 +150,22 @@ class Lane {
 
   store(output: SinkhornOutput): void {
     const { rows, cols } = this.#problems;
-    const { kernel, u, v, error, cols: stride } = this.#pair;
+    const { kernel, u, v, gathered, error, cols: stride } = this.#pair;
     const lane = this.#lane;
     output.marginalError[this.problem] = error[lane]!;
     output.iterations[this.problem] = this.#settings.iterations -
       this.iterationsLeft;
-    this.#cols.forEach((col, j) => {
-      let sum = 0;
-      for (let i = 0; i < this.#rows.length; i++) {
-        const cell = 2 * (i * stride + j) + lane;
-        const scaled = kernel[cell]! * u[2 * i + lane]!;
-        sum += scaled;
-        if (!output.plan) continue;
-        const row = this.problem * rows + this.#rows[i]!;
-        output.plan[row * cols + col] = u[2 * i + lane]! * kernel[cell]! *
-          v[2 * j + lane]!;
-      }
-      output.columnSums[this.problem * cols + col] = sum * v[2 * j + lane]!;
+    for (let j = 0; j < this.#cols.length; j++) {
+      output.columnSums[this.problem * cols + this.#cols[j]!] =
+        gathered[2 * j + lane]! * v[2 * j + lane]!;
+    }
+    if (!output.plan) return;
+    this.#rows.forEach((row, i) => {
+      const from = (this.problem * rows + row) * cols;
+      this.#cols.forEach((col, j) => {
+        output.plan![from + col] = u[2 * i + lane]! *
+          kernel[2 * (i * stride + j) + lane]! * v[2 * j + lane]!;
+      });
     });
   }
 
@@ -181,14 +181,18 @@ class Lane {
   #pad(): void {
     const { kernel, a, b, u, v, rows, cols } = this.#pair;
     const lane = this.#lane;
-    for (let cell = lane; cell < kernel.length; cell += 2) kernel[cell] = 0;
-    for (let j = 0; j < cols; j++) {
-      kernel[2 * j + lane] = 1;
+    const [n, m] = [this.#rows.length, this.#cols.length];
+    for (let j = m; j < cols; j++) {
       b[2 * j + lane] = v[2 * j + lane] = 0;
+      for (let i = 0; i < n; i++) {
+        kernel[2 * (i * cols + j) + lane] = i === 0 ? 1 : 0;
+      }
     }
-    for (let i = 0; i < rows; i++) {
-      kernel[2 * i * cols + lane] = 1;
+    for (let i = n; i < rows; i++) {
       a[2 * i + lane] = u[2 * i + lane] = 0;
+      for (let j = 0; j < cols; j++) {
+        kernel[2 * (i * cols + j) + lane] = j === 0 ? 1 : 0;
+      }
     }
   }
 
@@ -196,28 +200,51 @@ class Lane {
   #loadRow(row: number, i: number): void {
     const { cost, rows, cols } = this.#problems;
     const { kernel, cols: stride } = this.#pair;
+    const [columns, powers] = [this.#cols, this.#powers];
+    const { epsilon } = this.#settings;
     const from = (this.problem * rows + row) * cols;
     let least = Infinity;
-    for (const col of this.#cols) least = Math.min(least, cost[from + col]!);
-    for (let j = 0; j < this.#cols.length; j++) {
-      const above = cost[from + this.#cols[j]!]! - least;
-      kernel[2 * (i * stride + j) + this.#lane] = this.#powers[above] ??
-        Math.exp(-above / this.#settings.epsilon);
+    for (let j = 0; j < columns.length; j++) {
+      const c = cost[from + columns[j]!]!;
+      if (c < least) least = c;
+    }
+    let cell = 2 * i * stride + this.#lane;
+    for (let j = 0; j < columns.length; j++, cell += 2) {
+      const above = cost[from + columns[j]!]! - least;
+      const whole = above | 0;
+      kernel[cell] = whole === above && whole < powers.length
+        ? powers[whole]!
+        : Math.exp(-above / epsilon);
     }
   }
 
   /** u from v = 1; false if a sum is out of range. */
   #startRows(): boolean {
     const { kernel, a, u, cols: stride } = this.#pair;
+    const [lane, m] = [this.#lane, this.#cols.length];
     for (let i = 0; i < this.#rows.length; i++) {
       let sum = 0;
-      for (let j = 0; j < this.#cols.length; j++) {
-        sum += kernel[2 * (i * stride + j) + this.#lane]!;
-      }
+      let cell = 2 * i * stride + lane;
+      for (let j = 0; j < m; j++, cell += 2) sum += kernel[cell]!;
       if (!(sum > 1 / RANGE && sum < RANGE)) return false;
-      u[2 * i + this.#lane] = a[2 * i + this.#lane]! / sum;
+      u[2 * i + lane] = a[2 * i + lane]! / sum;
     }
+    this.#gather();
     return true;
+  }
+
+  /** Kᵀ u, in the order that the iteration has. */
+  #gather(): void {
+    const { kernel, u, gathered, rows, cols } = this.#pair;
+    const lane = this.#lane;
+    for (let j = 0; j < cols; j++) gathered[2 * j + lane] = 0;
+    let cell = lane;
+    for (let i = 0; i < rows; i++) {
+      const scale = u[2 * i + lane]!;
+      for (let j = lane; j < 2 * cols; j += 2, cell += 2) {
+        gathered[j]! += kernel[cell]! * scale;
+      }
+    }
   }
 }
 

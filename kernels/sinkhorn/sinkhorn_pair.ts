@@ -1,7 +1,10 @@
 import { type Code, op, type, wasmModule } from "#/kernels/wasm.ts";
 
-/** Rows and columns are worked on in blocks of so many: what pads least. */
-const BLOCKS = [4, 5, 6];
+/**
+ * Rows and columns are worked on in blocks of so many: what pads least, and of those
+ * the largest. A block's sums have to fit into the 16 registers there are.
+ */
+const BLOCKS = [8, 7, 6, 5, 4];
 const MOST = Math.max(...BLOCKS);
 
 /** Bytes of one number of both problems, one in each lane. */
@@ -26,6 +29,8 @@ export interface SinkhornPair {
   u: Float64Array;
   /** exp(g / ε), `[cols, 2]`. */
   v: Float64Array;
+  /** Kᵀ u, `[cols, 2]`; to be set with u. */
+  gathered: Float64Array;
   /** L1 distances of row sums from a, `[2]`. */
   error: Float64Array;
   /** Errors at which to stop, `[2]`. */
@@ -46,6 +51,9 @@ export interface SinkhornPair {
 /**
  * Room for two balanced problems and WebAssembly SIMD to solve them, each in
  * the order of operations of a plain loop: the same bits as that.
+ *
+ * An iteration goes through K once: what a block of rows adds to the columns' next
+ * sums is added as soon as its u is known, while the block is still in the cache.
  *
  * @param rows Source points.
  * @param cols Target points.
@@ -76,6 +84,7 @@ export function sinkhornPair(rows: number, cols: number): SinkhornPair {
     b: view(layout.b, layout.cols),
     u: view(layout.u, layout.rows),
     v: view(layout.v, layout.cols),
+    gathered: view(layout.gathered, layout.cols),
     error: view(layout.error, 1),
     threshold: view(layout.threshold, 1),
     least: view(layout.least, 1),
@@ -93,7 +102,10 @@ const LOCAL = {
   inner: 3,
   cell: 4,
   cell0: 5,
-  /** Sums of a block; their shared factor; then results in the making. */
+  /**
+   * Sums of a block of rows, then their u; what these share, a factor or what a
+   * column has gathered; then results in the making.
+   */
   sum: 6,
   factor: 6 + MOST,
   error: 7 + MOST,
@@ -113,7 +125,8 @@ function layoutOf(sourcePoints: number, targetPoints: number) {
   const u = a + rows * PAIR;
   const b = u + rows * PAIR;
   const v = b + cols * PAIR;
-  const error = v + cols * PAIR;
+  const gathered = v + cols * PAIR;
+  const error = gathered + cols * PAIR;
   const threshold = error + PAIR;
   const [least, largest] = [threshold + PAIR, threshold + 2 * PAIR];
   const end = largest + PAIR;
@@ -127,6 +140,7 @@ function layoutOf(sourcePoints: number, targetPoints: number) {
     u,
     b,
     v,
+    gathered,
     error,
     threshold,
     least,
@@ -176,45 +190,36 @@ interface Side {
   block: number;
 }
 
-/** v = b / Kᵀ u. */
+/** v = b / Kᵀ u, which is then gathered anew. */
 function updateColumns(layout: Layout): Code {
-  const { outer, cell } = LOCAL;
-  const { rows, cols, rowBlock, colBlock, kernel, u, b, v } = layout;
-  const columns = { count: cols, block: colBlock };
-  return overBlocks(columns, [
-    [op.get(outer), op.set(cell)],
-    sumBlock(colBlock, { count: rows, block: rowBlock }, u, {
-      offset: (step, lane) => kernel + (step * cols + lane) * PAIR,
-      stride: rowBlock * cols * PAIR,
-    }),
+  const { outer, factor: sum } = LOCAL;
+  const { cols, colBlock, b, v, gathered } = layout;
+  return overBlocks(outer, { count: cols, block: colBlock }, [
     each(colBlock, (lane) => {
-      const sum = LOCAL.sum + lane;
+      const at = lane * PAIR;
       return [
+        [op.get(outer), op.load(gathered + at), op.set(sum)],
         trackRange(sum),
         op.get(outer),
-        [op.get(outer), op.load(b + lane * PAIR), op.get(sum), op.f64x2Div],
-        op.store(v + lane * PAIR),
+        [op.get(outer), op.load(b + at), op.get(sum), op.f64x2Div],
+        op.store(v + at),
+        [op.get(outer), op.f64x2Splat(0), op.store(gathered + at)],
       ];
     }),
   ]);
 }
 
-/** u = a / K v, and the error of the row sums before it. */
+/** u = a / K v, the error of the row sums before it, and Kᵀ u. */
 function updateRows(layout: Layout): Code {
   const { outer, cell, cell0, error } = LOCAL;
-  const { rows, cols, rowBlock, colBlock, kernel, a, u, v } = layout;
+  const { rows, cols, rowBlock, a, u } = layout;
   const load = (address: number): Code => [op.get(outer), op.load(address)];
   return [
     [op.f64x2Splat(0), op.set(error)],
     [op.i32(0), op.set(cell0)],
-    overBlocks({ count: rows, block: rowBlock }, [
+    overBlocks(outer, { count: rows, block: rowBlock }, [
       [op.get(cell0), op.set(cell)],
-      sumBlock(rowBlock, { count: cols, block: colBlock }, v, {
-        offset: (step, lane) => kernel + (lane * cols + step) * PAIR,
-        stride: colBlock * PAIR,
-      }),
-      [op.get(cell0), op.i32(rowBlock * cols * PAIR), op.i32Add],
-      op.set(cell0),
+      sumRows(layout),
       each(rowBlock, (lane) => {
         const sum = LOCAL.sum + lane;
         const [mass, scaling] = [a + lane * PAIR, u + lane * PAIR];
@@ -222,53 +227,81 @@ function updateRows(layout: Layout): Code {
           trackRange(sum),
           [op.get(error), load(scaling), op.get(sum), op.f64x2Mul],
           [load(mass), op.f64x2Sub, op.f64x2Abs, op.f64x2Add, op.set(error)],
-          [op.get(outer), load(mass), op.get(sum), op.f64x2Div],
-          op.store(scaling),
+          [load(mass), op.get(sum), op.f64x2Div, op.set(sum)],
+          [op.get(outer), op.get(sum), op.store(scaling)],
         ];
       }),
+      [op.get(cell0), op.set(cell)],
+      gatherRows(layout),
+      [op.get(cell0), op.i32(rowBlock * cols * PAIR), op.i32Add],
+      op.set(cell0),
     ]),
   ];
 }
 
-/** Local `outer` runs over the byte offsets of every block's first number. */
-function overBlocks({ count, block }: Side, body: Code): Code {
-  const { outer } = LOCAL;
+/** A local runs over the byte offsets of every block's first number. */
+function overBlocks(local: number, { count, block }: Side, body: Code): Code {
   return [
-    [op.i32(0), op.set(outer)],
+    [op.i32(0), op.set(local)],
     op.doWhile([
       body,
-      [op.get(outer), op.i32(block * PAIR), op.i32Add, op.set(outer)],
-      [op.get(outer), op.i32(count * PAIR), op.i32LtU],
+      [op.get(local), op.i32(block * PAIR), op.i32Add, op.set(local)],
+      [op.get(local), op.i32(count * PAIR), op.i32LtU],
     ]),
   ];
 }
 
-/** Sum K times the other side's factors, for each of a block, in order. */
-function sumBlock(
-  sums: number,
-  { count, block }: Side,
-  factors: number,
-  { offset, stride }: {
-    offset: (step: number, lane: number) => number;
-    stride: number;
-  },
-): Code {
-  const { inner, cell, sum, factor } = LOCAL;
+/** Sum K v for each row of a block, in order. */
+function sumRows(layout: Layout): Code {
+  const { inner, sum, factor } = LOCAL;
+  const { rowBlock, v } = layout;
   return [
-    each(sums, (lane) => [op.f64x2Splat(0), op.set(sum + lane)]),
-    [op.i32(0), op.set(inner)],
-    op.doWhile([
-      each(block, (step) => [
-        [op.get(inner), op.load(factors + step * PAIR), op.set(factor)],
-        each(sums, (lane) => [
-          [op.get(sum + lane), op.get(cell), op.load(offset(step, lane))],
-          [op.get(factor), op.f64x2Mul, op.f64x2Add, op.set(sum + lane)],
-        ]),
+    each(rowBlock, (lane) => [op.f64x2Splat(0), op.set(sum + lane)]),
+    overCells(layout, (step) => [
+      [op.get(inner), op.load(v + step * PAIR), op.set(factor)],
+      each(rowBlock, (lane) => [
+        [op.get(sum + lane), loadCell(layout, lane, step)],
+        [op.get(factor), op.f64x2Mul, op.f64x2Add, op.set(sum + lane)],
       ]),
-      [op.get(cell), op.i32(stride), op.i32Add, op.set(cell)],
-      [op.get(inner), op.i32(block * PAIR), op.i32Add, op.set(inner)],
-      [op.get(inner), op.i32(count * PAIR), op.i32LtU],
     ]),
+  ];
+}
+
+/** Add K u of each row of a block to what the columns have gathered, in order. */
+function gatherRows(layout: Layout): Code {
+  const { inner, sum } = LOCAL;
+  const { rowBlock, gathered } = layout;
+  return overCells(layout, (step) => [
+    op.get(inner),
+    [op.get(inner), op.load(gathered + step * PAIR)],
+    each(rowBlock, (lane) => [
+      loadCell(layout, lane, step),
+      [op.get(sum + lane), op.f64x2Mul, op.f64x2Add],
+    ]),
+    op.store(gathered + step * PAIR),
+  ]);
+}
+
+/** Go along the rows of a block; `column` is a step of a block of columns. */
+function overCells(
+  { cols, colBlock }: Layout,
+  column: (step: number) => Code,
+): Code {
+  const { inner, cell } = LOCAL;
+  return overBlocks(inner, { count: cols, block: colBlock }, [
+    each(colBlock, column),
+    [op.get(cell), op.i32(colBlock * PAIR), op.i32Add, op.set(cell)],
+  ]);
+}
+
+function loadCell(
+  { kernel, cols }: Layout,
+  lane: number,
+  step: number,
+): Code {
+  return [
+    op.get(LOCAL.cell),
+    op.load(kernel + (lane * cols + step) * PAIR),
   ];
 }
 

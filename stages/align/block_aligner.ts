@@ -1,15 +1,13 @@
-import {
-  type SinkhornOptions,
-  type SinkhornOutput,
-  sinkhornScaling,
-  type TransportProblems,
+import type {
+  SinkhornOptions,
+  SinkhornOutput,
+  TransportProblems,
 } from "#/kernels/mod.ts";
 import type {
   AlignedRow,
   RepresentationRow,
   VocabMappingRow,
 } from "#/shards/mod.ts";
-import { release } from "#/stages/rpc.ts";
 import type { Tokenizer } from "#/tokenizers/mod.ts";
 import type { CostName, Embeddings } from "./costs/mod.ts";
 import { emptyRow } from "./empty_row.ts";
@@ -22,10 +20,10 @@ import {
   type AlignMethodName,
   type AlignPairs,
   type BlockOptions,
+  type Candidates,
   type Masses,
   methods,
   type Pair,
-  type TransportOptions,
 } from "./methods/mod.ts";
 import { type PositionPairs, positionPairs } from "./position_pairs.ts";
 import type { ReferenceDefects } from "./reference/mod.ts";
@@ -141,15 +139,6 @@ export class BlockAligner implements Aligner {
   }
 }
 
-function solveHere(
-  problems: TransportProblems,
-  options: SinkhornOptions,
-): Promise<SinkhornOutput> {
-  const output = sinkhornScaling(problems, options);
-  release(problems);
-  return Promise.resolve(output);
-}
-
 /** A method for pairs solves them many at a time, of whichever block. */
 function solvePairs(
   method: AlignPairs,
@@ -157,18 +146,14 @@ function solvePairs(
   relations: TokenRelations,
   options: BlockAlignerOptions,
 ): (blocks: readonly Block[]) => Promise<AlignedBlock[]> {
-  const transport: TransportOptions = {
+  const solve = method({
     sinkhorn: options.sinkhorn ?? {},
     vocabSize: vocabularies.target.vocabSize,
     mostImages: relations.mostImages,
-    solve: options.solve ?? solveHere,
-  };
+    ...(options.solve && { solve: options.solve }),
+  });
   // A GPU takes all at once; here, few are alive at a time and leave no trace.
   const most = options.solve ? Infinity : PAIRS;
-  const solve = async (pairs: readonly PlacedPair[]) => {
-    const solved = await method(pairs, transport);
-    solved.forEach((masses, k) => place(masses, pairs[k]!));
-  };
   return async (blocks) => {
     const rows = blocks.map(({ targetRow, sourceRow }) =>
       emptyRow(targetRow, sourceRow, options.topK ?? sourceRow.topK)
@@ -179,11 +164,11 @@ function solvePairs(
       for (const pair of facingPairs(from, relations, vocabularies, options)) {
         pairs.push(pair);
         if (pairs.length < most) continue;
-        await solve(pairs);
+        await solve(pairs, place);
         pairs = [];
       }
     }
-    await solve(pairs);
+    await solve(pairs, place);
     return rows.map((row) => ({ row, fallbackRows: 0 }));
   };
 }
@@ -197,7 +182,7 @@ interface PlacedPair extends Pair {
   t: number;
 }
 
-function place(masses: Masses, { row, t }: PlacedPair): void {
+function place({ row, t }: PlacedPair, masses: Masses): void {
   const kept = writeTop(masses, row, t);
   row.weight[t] = kept > 0 ? 1 : 0;
   row.marginalError[t] = masses.marginalError;
@@ -254,16 +239,12 @@ function* facingPairs(
   const sourceStart = startRows(source, sourceRow.inputIds, sourceRow.byteEnds);
   for (let k = 0; k < pairs.target.length; k++) {
     const [t, s] = [pairs.target[k]!, pairs.source[k]!];
-    const ours = candidates(targetRow, t, topK);
-    const theirs = candidates(sourceRow, s, topK);
     yield {
       row,
       t,
       relation: relations.at(t < targetStart, s < sourceStart),
-      sourceIds: theirs.ids,
-      sourceLogprobs: theirs.logprobs,
-      targetIds: ours.ids,
-      targetLogprobs: ours.logprobs,
+      source: candidates(sourceRow, s, topK),
+      target: candidates(targetRow, t, topK),
     };
   }
 }
@@ -272,12 +253,10 @@ function candidates(
   { topK, topkIds, topkLogprobs }: RepresentationRow,
   row: number,
   most: number,
-) {
-  const [first, end] = [row * topK, row * topK + Math.min(topK, most)];
-  return {
-    ids: topkIds.subarray(first, end),
-    logprobs: topkLogprobs.subarray(first, end),
-  };
+): Candidates {
+  const first = row * topK;
+  const end = first + Math.min(topK, most);
+  return { ids: topkIds, logprobs: topkLogprobs, first, end };
 }
 
 /** The source's logprobs of the bytes from pair to pair, whatever the method. */

@@ -1,10 +1,7 @@
 import type { RepresentationRow } from "#/shards/mod.ts";
 import { KnownPieces } from "./known_pieces.ts";
-import {
-  type MappedVocabularies,
-  type Masses,
-  MassTable,
-} from "./methods/method.ts";
+import { MassTable } from "./methods/mass_table.ts";
+import type { MappedVocabularies, Masses } from "./methods/method.ts";
 import { positionPairs } from "./position_pairs.ts";
 import { SourceTail } from "./source_tail.ts";
 import { startRows } from "./token_relations.ts";
@@ -262,18 +259,18 @@ function nextPieces(
   const all = read > 0 ? sumOf(agreeing) + sumOf(hidden) : 1;
   const table = new MassTable();
   // Nothing is left of what the source thought possible.
-  if (!(all > 0)) return { ids: [], masses: [], marginalError: 0 };
+  if (!(all > 0)) return table;
   for (const { pieces, mass } of agreeing) {
     // Of what ends here it is not known how it goes on.
     if (read < pieces.length) table.add(pieces[read]!, mass / all);
   }
   for (const { next } of hidden) {
     for (const [piece, mass] of next) {
-      const hasRoom = table.ids.length < most || table.ids.includes(piece);
+      const hasRoom = table.length < most || table.slotOf(piece) >= 0;
       if (hasRoom) table.add(piece, mass / all);
     }
   }
-  return { ids: table.ids, masses: table.masses, marginalError: 0 };
+  return table;
 }
 
 function sumOf(parts: readonly { mass: number }[]): number {

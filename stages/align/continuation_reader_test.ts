@@ -42,8 +42,13 @@ function expected(
   });
   const rows = [...reader.read(ours, theirs, ROOM)];
   const at = new Map(
-    rows.map(({ t, masses: { ids, masses } }) =>
-      [t, new Map(ids.map((id, k) => [id, masses[k]!]))] as const
+    rows.map(({ t, masses: { ids, masses, length } }) =>
+      [
+        t,
+        new Map(
+          Array.from({ length }, (_, k) => [ids[k]!, masses[k]!] as const),
+        ),
+      ] as const
     ),
   );
   return { ours, theirs, at };

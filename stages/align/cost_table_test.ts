@@ -8,20 +8,20 @@ Deno.test("CostTable.row() tells all costs, of whatever it has no room for, too"
     return (sourceId * 31 + targetId * 17) % 101 + 1;
   };
   const size = 5000;
-  const table = new CostTable(cost, size, size);
+  const table = new CostTable({ sourceSize: size, targetSize: size }, cost);
   const targetIds = Array.from({ length: size }, (_, k) => size - 1 - k);
   const into = new Float32Array(size);
   // More source tokens than rows, more target tokens than columns.
   for (let sourceId = 0; sourceId < size; sourceId += 2) {
     const some = targetIds.filter((id) => id % 97 === sourceId % 97);
-    table.row(sourceId, some, into, 0);
+    table.row(sourceId, some, into, 0, some.length, Infinity);
     some.forEach((id, j) =>
       assert.equal(into[j], (sourceId * 31 + id * 17) % 101 + 1)
     );
   }
-  table.row(0, targetIds, into, 0);
+  table.row(0, targetIds, into, 0, size, Infinity);
   computed = 0;
-  table.row(0, targetIds, into, 0);
+  table.row(0, targetIds, into, 0, size, Infinity);
   targetIds.forEach((id, j) => assert.equal(into[j], id * 17 % 101 + 1));
   assert.ok(computed > 0 && computed < size);
 });

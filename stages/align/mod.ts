@@ -45,11 +45,13 @@ export {
   type AlignSetting,
   type BlockMethod,
   type BlockOptions,
+  type Candidates,
   type MappedVocabularies,
   type Masses,
   methods as alignMethods,
   type Pair,
   type PairMethod,
+  type SolvePairs,
   type TransportOptions,
 } from "./methods/mod.ts";
 export * from "./reference/mod.ts";

@@ -12,6 +12,7 @@ import {
   type TokenCost,
 } from "./costs/mod.ts";
 import { CostTable } from "./cost_table.ts";
+import { editBound } from "./edit_bound.ts";
 
 /** A target token that takes mass of a source token. */
 export type TokenImage = Omit<VocabMappingRow, "sourceId">;
@@ -33,12 +34,17 @@ export interface TokenRelation {
    * @param targetIds Tokens of the target.
    * @param into Where to write the cost of each.
    * @param first The entry to begin with. Defaults to 0.
+   * @param count How many target tokens there are. Defaults to all.
+   * @param reach Of interest are costs up to this above the least: the others
+   * may come out as `Infinity`. Defaults to all.
    */
   costs(
     sourceId: number,
     targetIds: ArrayLike<number>,
     into: Float32Array,
     first?: number,
+    count?: number,
+    reach?: number,
   ): void;
 }
 
@@ -77,6 +83,7 @@ export class TokenRelations {
   readonly #isExact: Uint8Array;
   readonly #relations = new Map<string, TokenRelation>();
   readonly #cost: TokenCost;
+  readonly #countsEdits: boolean;
   /** Whether the mapping has images that are not exact. */
   readonly #mapsInexact: boolean;
   #vocabulary: ByteVocabulary | undefined;
@@ -96,8 +103,9 @@ export class TokenRelations {
     mapping: Iterable<VocabMappingRow>,
     { cost = "byte-edit-distance", embeddings }: RelationOptions = {},
   ) {
-    const { make }: Cost = costs[cost];
+    const { make, countsEdits }: Cost = costs[cost];
     this.#cost = make({ target, embeddings });
+    this.#countsEdits = countsEdits ?? false;
     this.#target = target;
     this.#source = source;
     this.#images = imagesOf(mapping, target, source);
@@ -156,24 +164,33 @@ export class TokenRelations {
     const ours = heads(this.#target.tokenBytes, targetStarts);
     const theirs = heads(this.#source.tokenBytes, sourceStarts);
     const table = new CostTable(
+      {
+        sourceSize: theirs.length,
+        targetSize: ours.length,
+        ...(this.#countsEdits && { bound: editBound(theirs, ours) }),
+      },
       (sourceId, targetId) => {
         const from = this.#source.tokenBytes[sourceId]!;
         const to = this.#target.tokenBytes[targetId]!;
         if (from.length === 0 || to.length === 0) return FOREIGN;
         return Math.max(1, this.#cost(theirs[sourceId]!, ours[targetId]!));
       },
-      theirs.length,
-      ours.length,
     );
     return {
       images,
-      costs(sourceId, targetIds, into, first = 0) {
-        table.row(sourceId, targetIds, into, first);
-        for (const { targetId, distance } of images(sourceId)) {
-          if (distance > 0) continue;
-          const exact = Array.prototype.indexOf.call(targetIds, targetId);
-          if (exact >= 0) into[first + exact] = 0;
-        }
+      costs(
+        sourceId,
+        targetIds,
+        into,
+        first = 0,
+        count = targetIds.length,
+        reach = Infinity,
+      ) {
+        const exact = exactSlots(images(sourceId), targetIds, count);
+        // The least cost is known where it is that of an exact image.
+        const most = exact.length > 0 ? reach : Infinity;
+        table.row(sourceId, targetIds, into, first, count, most);
+        for (let k = 0; k < exact.length; k++) into[first + exact[k]!] = 0;
       },
     };
   }
@@ -275,3 +292,25 @@ function memoized<Value>(
     return value;
   };
 }
+
+/** Where among target tokens the exact images stand. */
+function exactSlots(
+  images: readonly TokenImage[],
+  targetIds: ArrayLike<number>,
+  count: number,
+): readonly number[] {
+  slots.length = 0;
+  for (let image = 0; image < images.length; image++) {
+    const { targetId, distance } = images[image]!;
+    if (distance > 0) continue;
+    for (let slot = 0; slot < count; slot++) {
+      if (targetIds[slot] !== targetId) continue;
+      slots.push(slot);
+      break;
+    }
+  }
+  return slots;
+}
+
+/** Used by one call at a time. */
+const slots: number[] = [];

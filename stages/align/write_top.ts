@@ -11,7 +11,7 @@ import type { Masses } from "./methods/mod.ts";
  * @returns How many were kept.
  */
 export function writeTop(
-  { ids, masses }: Masses,
+  { ids, masses, length }: Masses,
   { topK, topkIds, topkLogprobs }: Pick<
     AlignedRow,
     "topK" | "topkIds" | "topkLogprobs"
@@ -19,7 +19,7 @@ export function writeTop(
   t: number,
 ): number {
   let kept = 0;
-  for (let k = 0; k < ids.length; k++) {
+  for (let k = 0; k < length; k++) {
     const mass = masses[k]!;
     if (!(mass > 0)) continue;
     let rank = kept;

@@ -35,6 +35,8 @@ export interface Cost {
   needsEmbeddings?: true;
   /** Whether it encodes by the target's tokenizer. */
   needsEncoder?: true;
+  /** Whether it is the number of edits, so that bounds of that are its own. */
+  countsEdits?: true;
   /** Prepares it. */
   make: (inputs: CostInputs) => TokenCost;
 }

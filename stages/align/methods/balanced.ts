@@ -16,8 +16,8 @@ export const balanced: PairMethod = {
   corrected: false,
   settings: ["epsilon", "threshold", "iterations", "cost"],
   iterations: ITERATIONS,
-  pairs: (pairs, options) =>
-    optimalTransport.pairs(pairs, {
+  pairs: (options) =>
+    optimalTransport.pairs({
       ...options,
       sinkhorn: {
         iterations: ITERATIONS,

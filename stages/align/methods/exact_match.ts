@@ -9,8 +9,5 @@ export const exactMatch: PairMethod = {
   description: "exact counterparts keep their mass",
   corrected: true,
   settings: [],
-  pairs: (pairs) =>
-    Promise.resolve(
-      pairs.map((pair) => projected(pair, ({ distance }) => distance === 0)),
-    ),
+  pairs: () => projected(({ distance }) => distance === 0),
 };

@@ -53,16 +53,24 @@ export interface BlockMethod extends AlignMethodFacts {
 export type AlignMethod = PairMethod | BlockMethod;
 
 /**
- * Rewrites distributions at position pairs.
+ * Prepares to rewrite distributions at position pairs.
+ *
+ * @param options How to transport.
+ * @returns A function from pairs to one distribution each.
+ */
+export type AlignPairs = (options: TransportOptions) => SolvePairs;
+
+/**
+ * Rewrites distributions.
  *
  * @param pairs Position pairs.
- * @param options How to transport.
- * @returns One distribution per pair.
+ * @param tell Told, for each pair, the pair and what comes out, which is valid
+ * until the next.
  */
-export type AlignPairs = (
-  pairs: readonly Pair[],
-  options: TransportOptions,
-) => Promise<Masses[]>;
+export type SolvePairs = <P extends Pair>(
+  pairs: readonly P[],
+  tell: (pair: P, masses: Masses) => void,
+) => void | Promise<void>;
 
 /**
  * Prepares to rewrite whole blocks.
@@ -107,26 +115,36 @@ export interface AlignedBlock {
   fallbackRows: number;
 }
 
+/** What a model says at one position: a slice of its block. */
+export interface Candidates {
+  /** Best ids of the block, padded with −1. */
+  ids: Int32Array;
+  /** Their logprobs. */
+  logprobs: Float32Array;
+  /** The first of the position. */
+  first: number;
+  /** The entry behind the last. */
+  end: number;
+}
+
 /** What both models say at one position pair. */
 export interface Pair {
   /** How their tokens relate there. */
   relation: TokenRelation;
-  /** The source's best ids, `[K]`, padded with −1. */
-  sourceIds: Int32Array;
-  /** Their logprobs, `[K]`. */
-  sourceLogprobs: Float32Array;
-  /** The target's best ids, `[K]`, padded with −1; K may differ. */
-  targetIds: Int32Array;
-  /** Their logprobs, `[K]`. */
-  targetLogprobs: Float32Array;
+  /** What the source says. */
+  source: Candidates;
+  /** What the target says; its K may differ. */
+  target: Candidates;
 }
 
 /** Mass over the target's vocabulary: at most 1, the rest is the residual. */
 export interface Masses {
   /** Different target tokens. */
-  ids: number[];
+  ids: ArrayLike<number>;
   /** The mass of each. */
-  masses: number[];
+  masses: ArrayLike<number>;
+  /** How many of them count. */
+  length: number;
   /** L1 marginal error of the transport; 0 where nothing was solved. */
   marginalError: number;
 }
@@ -139,34 +157,9 @@ export interface TransportOptions {
   vocabSize: number;
   /** Images of a source token at most. */
   mostImages: number;
-  /** Solves the problems: on the GPU, or on the CPU. */
-  solve: (
+  /** Solves problems on a GPU, where there is one. */
+  solve?: (
     problems: TransportProblems,
     options: SinkhornOptions,
   ) => Promise<SinkhornOutput>;
-}
-
-/** Mass that arrives token by token, added up. */
-export class MassTable {
-  /** The tokens that have arrived, in order of arrival. */
-  readonly ids: number[] = [];
-  /** The mass of each. */
-  readonly masses: number[] = [];
-
-  /**
-   * Add mass.
-   *
-   * @param id The token.
-   * @param mass How much arrives.
-   */
-  add(id: number, mass: number): void {
-    // They are few: a search is faster than a map.
-    const slot = this.ids.indexOf(id);
-    if (slot >= 0) {
-      this.masses[slot]! += mass;
-      return;
-    }
-    this.ids.push(id);
-    this.masses.push(mass);
-  }
 }

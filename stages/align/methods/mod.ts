@@ -25,10 +25,12 @@ export type {
   AlignSetting,
   BlockMethod,
   BlockOptions,
+  Candidates,
   MappedVocabularies,
   Masses,
   Pair,
   PairMethod,
+  SolvePairs,
   TransportOptions,
 } from "./method.ts";
 

@@ -1,14 +1,11 @@
-import { type SinkhornOutput, type TransportProblems } from "#/kernels/mod.ts";
 import {
-  type Masses,
-  MassTable,
-  type Pair,
-  type PairMethod,
-  type TransportOptions,
-} from "./method.ts";
-
-/** The least probability of a column outside of the target's top k. */
-const LEAST = 1e-9;
+  relaxationOf,
+  sinkhornDefaults,
+  sinkhornScaling,
+} from "#/kernels/mod.ts";
+import type { PairMethod, SolvePairs, TransportOptions } from "./method.ts";
+import { transportBatches } from "./transport_batches.ts";
+import { transportSparse } from "./transport_sparse.ts";
 
 /**
  * Transport the source's mass to the target's tokens, semi-relaxed.
@@ -29,109 +26,14 @@ export const optimalTransport: PairMethod = {
   pairs: transport,
 };
 
-async function transport(
-  pairs: readonly Pair[],
-  options: TransportOptions,
-): Promise<Masses[]> {
-  if (pairs.length === 0) return [];
-  const problems = pairs.map((pair) => pairProblem(pair, options.vocabSize));
-  const size = sizeOf(pairs, options.mostImages);
-  const batch = padded(problems, size);
-  const solution = await options.solve(batch, options.sinkhorn);
-  return problems.map((problem, index) =>
-    readOff(problem, solution, index, size.cols)
-  );
-}
-
-/** One pair's problem, without padding. */
-interface PairProblem {
-  pair: Pair;
-  sourceIds: number[];
-  sourceMasses: number[];
-  targetIds: number[];
-  targetMasses: number[];
-  /** Σ of `sourceMasses`. */
-  mass: number;
-}
-
-function pairProblem(pair: Pair, vocabSize: number): PairProblem {
-  const rows = new MassTable();
-  const columns = new MassTable();
-  let mass = 0;
-  let known = 0;
-  for (let k = 0; k < pair.targetIds.length; k++) {
-    const id = pair.targetIds[k]!;
-    if (id < 0) continue;
-    const p = Math.exp(pair.targetLogprobs[k]!);
-    columns.add(id, Math.max(p, LEAST));
-    known += p;
-  }
-  const topK = columns.ids.length;
-  const share = Math.max(0, 1 - known) / Math.max(1, vocabSize - topK);
-  for (let k = 0; k < pair.sourceIds.length; k++) {
-    const id = pair.sourceIds[k]!;
-    const p = Math.exp(pair.sourceLogprobs[k]!);
-    if (id < 0 || !(p > 0)) continue;
-    const images = pair.relation.images(id);
-    if (images.length === 0) continue;
-    rows.add(id, p);
-    mass += p;
-    for (const { targetId } of images) {
-      if (!columns.ids.includes(targetId)) {
-        columns.add(targetId, Math.max(share, LEAST));
-      }
-    }
-  }
-  return {
-    pair,
-    sourceIds: rows.ids,
-    sourceMasses: rows.masses,
-    targetIds: columns.ids,
-    targetMasses: columns.masses,
-    mass,
-  };
-}
-
-/** One size for all batches of a run: a shader is compiled for each. */
-function sizeOf(pairs: readonly Pair[], mostImages: number) {
-  const { sourceIds, targetIds } = pairs[0]!;
-  const rows = sourceIds.length;
-  return { rows, cols: targetIds.length + rows * mostImages };
-}
-
-function padded(
-  problems: readonly PairProblem[],
-  { rows, cols }: { rows: number; cols: number },
-): TransportProblems {
-  const batch = problems.length;
-  const cost = new Float32Array(batch * rows * cols);
-  const a = new Float32Array(batch * rows);
-  const b = new Float32Array(batch * cols);
-  problems.forEach((problem, index) => {
-    const { sourceIds, sourceMasses, targetIds, targetMasses, mass } = problem;
-    const { relation } = problem.pair;
-    const total = targetMasses.reduce((sum, value) => sum + value, 0);
-    for (let j = 0; j < targetMasses.length; j++) {
-      b[index * cols + j] = targetMasses[j]! / total;
-    }
-    for (let i = 0; i < sourceIds.length; i++) {
-      a[index * rows + i] = sourceMasses[i]! / mass;
-      const row = (index * rows + i) * cols;
-      relation.costs(sourceIds[i]!, targetIds, cost, row);
-    }
+function transport(options: TransportOptions): SolvePairs {
+  const { solve } = options;
+  if (solve) return transportBatches({ ...options, solve });
+  // Balanced problems leave no cell out, and are solved two at a time.
+  const relaxation = relaxationOf({ ...sinkhornDefaults, ...options.sinkhorn });
+  if (relaxation < 1) return transportSparse(options);
+  return transportBatches({
+    ...options,
+    solve: (...batch) => Promise.resolve(sinkhornScaling(...batch)),
   });
-  return { cost, a, b, rows, cols };
-}
-
-function readOff(
-  { targetIds, mass }: PairProblem,
-  { columnSums, marginalError }: SinkhornOutput,
-  index: number,
-  cols: number,
-): Masses {
-  return {
-    ids: targetIds,
-    masses: targetIds.map((_, j) => mass * columnSums[index * cols + j]!),
-    marginalError: marginalError[index]!,
-  };
 }

@@ -1,25 +1,35 @@
 import type { TokenImage } from "#/stages/align/token_relations.ts";
-import { type Masses, MassTable, type Pair } from "./method.ts";
+import { MassTable } from "./mass_table.ts";
+import type { Pair, SolvePairs } from "./method.ts";
 
 /**
- * Send the mass of every source candidate to its images.
+ * Send the mass of every source candidate to its images, added up where images
+ * coincide; the rest is the residual's.
  *
- * @param pair A position pair.
  * @param takes Which images take part.
- * @returns The mass that arrives, added up where images coincide; the rest is
- * the residual's.
+ * @returns What rewrites pairs so.
  */
-export function projected(
-  { relation, sourceIds, sourceLogprobs }: Pair,
-  takes: (image: TokenImage) => boolean,
-): Masses {
+export function projected(takes: (image: TokenImage) => boolean): SolvePairs {
   const table = new MassTable();
-  sourceIds.forEach((sourceId, k) => {
-    if (sourceId < 0) return;
-    const mass = Math.exp(sourceLogprobs[k]!);
-    for (const image of relation.images(sourceId)) {
+  return (pairs, tell) => {
+    for (const pair of pairs) {
+      project(pair, takes, table);
+      tell(pair, table);
+    }
+  };
+}
+
+function project(
+  { relation, source: { ids, logprobs, first, end } }: Pair,
+  takes: (image: TokenImage) => boolean,
+  table: MassTable,
+): void {
+  table.clear();
+  for (let k = first; k < end; k++) {
+    if (ids[k]! < 0) continue;
+    const mass = Math.exp(logprobs[k]!);
+    for (const image of relation.images(ids[k]!)) {
       if (takes(image)) table.add(image.targetId, mass * image.weight);
     }
-  });
-  return { ids: table.ids, masses: table.masses, marginalError: 0 };
+  }
 }

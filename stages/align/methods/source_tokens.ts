@@ -32,7 +32,11 @@ export const sourceTokens: BlockMethod = {
       const masses = ids.map((id, rank) =>
         id < 0 ? 0 : Math.exp(sourceRow.topkLogprobs[first + rank]!)
       );
-      const kept = writeTop({ ids, masses, marginalError: 0 }, row, t);
+      const kept = writeTop(
+        { ids, masses, length: width, marginalError: 0 },
+        row,
+        t,
+      );
       row.weight[t] = kept > 0 ? 1 : 0;
     });
     return { row, fallbackRows: 0 };

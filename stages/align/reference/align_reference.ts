@@ -115,7 +115,11 @@ export function referenceAligner(
         defects,
       });
       const { marginalError } = step;
-      const kept = writeTop({ ids, masses: probs, marginalError }, row, t);
+      const kept = writeTop(
+        { ids, masses: probs, length: ids.length, marginalError },
+        row,
+        t,
+      );
       row.weight[t] = kept > 0 ? 1 : 0;
       row.marginalError[t] = marginalError;
       if (step.kind === "one-hot") row.fallbackRows++;

@@ -16,8 +16,8 @@ const WHOLE = 64;
  * One transport problem as a sparse matrix, solved by scaling in f64; its memory
  * serves one problem after another. See `sinkhornScaling()`.
  *
- * {@linkcode begin}, {@linkcode addRow} for every row, {@linkcode solve}, then
- * {@linkcode columnSums}.
+ * {@linkcode begin}, {@linkcode addRow} for every row, maybe {@linkcode guess},
+ * {@linkcode solve}, then {@linkcode columnSums}.
  */
 export class ScalingWorkspace {
   /** Costs above a row's minimum by more than this are left out. */
@@ -85,6 +85,7 @@ export class ScalingWorkspace {
     this.#b = b;
     this.#m = cols;
     this.#n = 0;
+    for (let j = 0; j < cols; j++) this.#v[j] = 1;
   }
 
   /**
@@ -117,6 +118,29 @@ export class ScalingWorkspace {
   }
 
   /**
+   * Begin near the solution where costs are sharp: all mass goes to the nearest
+   * column, where u v = a and v = (b / u)^ρ give v = (b / a)^(τ / ε).
+   */
+  guess(): void {
+    const { tau, epsilon } = this.#settings;
+    if (!(tau > 0 && tau < Infinity)) return;
+    const received = this.#gathered;
+    for (let j = 0; j < this.#m; j++) received[j] = 0;
+    for (let i = 0; i < this.#n; i++) {
+      let nearest = this.#starts[i]!;
+      for (let c = nearest + 1; c < this.#starts[i + 1]!; c++) {
+        if (this.#kernel[c]! > this.#kernel[nearest]!) nearest = c;
+      }
+      received[this.#cells[nearest]!]! += this.#a[i]!;
+    }
+    for (let j = 0; j < this.#m; j++) {
+      if (received[j] === 0) continue;
+      const ratio = this.#b[j]! / received[j]!;
+      this.#v[j] = tau === epsilon ? ratio : ratio ** (tau / epsilon);
+    }
+  }
+
+  /**
    * Solve.
    *
    * @returns Whether that went well; if not, the problem needs the log domain.
@@ -124,8 +148,7 @@ export class ScalingWorkspace {
   solve(): boolean {
     const { iterations, threshold } = this.#settings;
     if (this.#n === 0 || this.#m === 0) return false;
-    this.#v.fill(1, 0, this.#m);
-    this.#u.fill(0, 0, this.#n);
+    for (let i = 0; i < this.#n; i++) this.#u[i] = 0;
     this.#updateU();
     this.iterations = 0;
     do {
@@ -211,7 +234,7 @@ export class ScalingWorkspace {
       this.#kernel,
       this.#gathered,
     ];
-    gathered.fill(0, 0, this.#m);
+    for (let j = 0; j < this.#m; j++) gathered[j] = 0;
     let cell = 0;
     for (let i = 0; i < this.#n; i++) {
       const end = this.#starts[i + 1]!;

@@ -124,6 +124,7 @@ class Lane {
     const { threshold, a, b, u, v, least, largest } = this.#pair;
     const lane = this.#lane;
     this.problem = -1;
+    this.#rows.length = this.#cols.length = 0;
     this.#pad();
     for (const array of [a, b, u, v, least, largest]) array[lane] = 1;
     threshold[lane] = NEVER;
@@ -191,7 +192,7 @@ class Lane {
     for (let i = n; i < rows; i++) {
       a[2 * i + lane] = u[2 * i + lane] = 0;
       for (let j = 0; j < cols; j++) {
-        kernel[2 * (i * cols + j) + lane] = j === 0 ? 1 : 0;
+        kernel[2 * (i * cols + j) + lane] = i === 0 || j === 0 ? 1 : 0;
       }
     }
   }

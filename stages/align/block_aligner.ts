@@ -216,13 +216,19 @@ function checkIds(
   { directory, vocabSize }: Tokenizer,
 ): void {
   for (const ids of [inputIds, topkIds]) {
-    const foreign = ids.find((token) => token >= vocabSize);
-    if (foreign === undefined) continue;
+    const foreign = largest(ids);
+    if (foreign < vocabSize) continue;
     throw new RangeError(
       `Cannot align block ${id}: it has token ${foreign}, expected less than ` +
         `the ${vocabSize} of ${directory}`,
     );
   }
+}
+
+function largest(ids: Int32Array): number {
+  let most = -1;
+  for (let k = 0; k < ids.length; k++) most = Math.max(most, ids[k]!);
+  return most;
 }
 
 /** What the two models say at every position pair of a block. */

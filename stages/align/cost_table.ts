@@ -1,4 +1,4 @@
-import type { EditBound } from "./edit_bound.ts";
+import { isFurther } from "./edit_bound.ts";
 
 /** Source tokens, and target tokens, whose costs are kept. */
 const ROWS = 2048;
@@ -13,8 +13,8 @@ export interface CostTableOptions {
   sourceSize: number;
   /** Tokens of the target. */
   targetSize: number;
-  /** Where costs are edits: what is far apart need not be compared. */
-  bound?: EditBound;
+  /** Where costs are edits, sketches of all tokens: see `isFurther()`. */
+  sketches?: { source: Int32Array; target: Int32Array };
 }
 
 /**
@@ -26,13 +26,18 @@ export interface CostTableOptions {
  */
 export class CostTable {
   readonly #compute: (sourceId: number, targetId: number) => number;
-  readonly #bound: EditBound | undefined;
+  readonly #sketches: CostTableOptions["sketches"];
   /** Costs by source token, `[COLUMNS]`, NaN or 255 where they are not known. */
   readonly #rows: (Float32Array | Uint8Array | undefined)[];
   /** The column of a target token, or −1. */
   readonly #columnOf: Int16Array;
   #rowCount = 0;
   #columnCount = 0;
+  /** What is selected: tokens, their columns and sketches. */
+  #count = 0;
+  #targetIds = new Int32Array(64);
+  #columns = new Int16Array(64);
+  #selected = new Int32Array(64);
 
   /**
    * Start empty.
@@ -41,55 +46,67 @@ export class CostTable {
    * @param compute The cost between a source token and a target token.
    */
   constructor(
-    { sourceSize, targetSize, bound }: CostTableOptions,
+    { sourceSize, targetSize, sketches }: CostTableOptions,
     compute: (sourceId: number, targetId: number) => number,
   ) {
     this.#compute = compute;
-    this.#bound = bound;
+    this.#sketches = sketches;
     this.#rows = Array.from({ length: sourceSize }, () => undefined);
     this.#columnOf = new Int16Array(targetSize).fill(-1);
   }
 
   /**
-   * Look up costs.
+   * Select the target tokens that the next rows are about.
    *
-   * @param sourceId A source token.
-   * @param targetIds Target tokens.
+   * @param targetIds Their ids.
+   * @param count How many there are.
+   */
+  select(targetIds: ArrayLike<number>, count: number): void {
+    if (count > this.#targetIds.length) this.#reserve(2 * count);
+    this.#count = count;
+    for (let j = 0; j < count; j++) {
+      const id = targetIds[j]!;
+      const column = this.#columnOf[id]!;
+      this.#targetIds[j] = id;
+      this.#columns[j] = column < 0 ? this.#newColumn(id) : column;
+      if (this.#sketches) this.#selected[j] = this.#sketches.target[id]!;
+    }
+  }
+
+  /**
+   * Look up what it costs to move from a source token to those selected.
+   *
+   * @param sourceId The source token.
    * @param into Where to write the cost of each.
    * @param first The entry to begin with.
-   * @param count How many target tokens there are.
    * @param most Costs above this may come out as `Infinity`.
    */
   row(
     sourceId: number,
-    targetIds: ArrayLike<number>,
     into: Float32Array,
     first: number,
-    count: number,
     most: number,
   ): void {
     const row = this.#rows[sourceId] ?? this.#newRow(sourceId);
-    const bound = most < Infinity ? this.#bound : undefined;
-    for (let j = 0; j < count; j++) {
-      const targetId = targetIds[j]!;
-      into[first + j] = bound?.exceeds(sourceId, targetId, most)
+    const isBounded = this.#sketches !== undefined && most < Infinity;
+    const sketch = isBounded ? this.#sketches.source[sourceId]! : 0;
+    for (let j = 0; j < this.#count; j++) {
+      into[first + j] = isBounded && isFurther(sketch, this.#selected[j]!, most)
         ? Infinity
-        : this.#cost(row, sourceId, targetId);
+        : this.#cost(row, sourceId, j);
     }
   }
 
   #cost(
     row: Float32Array | Uint8Array | undefined,
     sourceId: number,
-    targetId: number,
+    j: number,
   ): number {
-    if (!row) return this.#compute(sourceId, targetId);
-    let column = this.#columnOf[targetId]!;
-    if (column < 0) column = this.#newColumn(targetId);
-    if (column < 0) return this.#compute(sourceId, targetId);
+    const column = this.#columns[j]!;
+    if (!row || column < 0) return this.#compute(sourceId, this.#targetIds[j]!);
     const known = row[column]!;
     if (known !== UNKNOWN && known === known) return known;
-    const cost = this.#compute(sourceId, targetId);
+    const cost = this.#compute(sourceId, this.#targetIds[j]!);
     if (cost < UNKNOWN) row[column] = cost;
     return cost;
   }
@@ -97,7 +114,7 @@ export class CostTable {
   #newRow(sourceId: number): Float32Array | Uint8Array | undefined {
     if (this.#rowCount === ROWS) return undefined;
     this.#rowCount++;
-    return this.#rows[sourceId] = this.#bound
+    return this.#rows[sourceId] = this.#sketches
       ? new Uint8Array(COLUMNS).fill(UNKNOWN)
       : new Float32Array(COLUMNS).fill(NaN);
   }
@@ -105,5 +122,11 @@ export class CostTable {
   #newColumn(targetId: number): number {
     if (this.#columnCount === COLUMNS) return -1;
     return this.#columnOf[targetId] = this.#columnCount++;
+  }
+
+  #reserve(count: number): void {
+    this.#targetIds = new Int32Array(count);
+    this.#columns = new Int16Array(count);
+    this.#selected = new Int32Array(count);
   }
 }

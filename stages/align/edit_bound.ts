@@ -1,50 +1,35 @@
-/** Tokens of two vocabularies as sets of bytes and lengths. */
-export interface EditBound {
-  /**
-   * Tell without comparing whether two tokens are far apart.
-   *
-   * @param sourceId The source's token.
-   * @param targetId The target's.
-   * @param edits A number of edits.
-   * @returns Whether they are surely more than that apart; `false` says nothing.
-   */
-  exceeds(sourceId: number, targetId: number, edits: number): boolean;
+/** Bits of a sketch that tell bytes, and those that tell the length. */
+const SETS = 26;
+const LENGTHS = 2 ** (32 - SETS) - 1;
+
+/**
+ * What bounds the edit distance of a token's bytes from below: which bytes there
+ * are, and how many.
+ *
+ * @param bytes The bytes.
+ * @returns 26 bits, one for each byte by its value modulo 26, and the length, at
+ * most 63.
+ */
+export function sketchOf(bytes: Uint8Array): number {
+  let set = 0;
+  for (const byte of bytes) set |= 1 << (byte % SETS);
+  return set | Math.min(bytes.length, LENGTHS) << SETS;
 }
 
 /**
- * Prepare a lower bound of the edit distance. An edit changes the length by at
- * most 1, and takes at most one byte out of a set and brings one into it.
+ * Tell without comparing that two byte strings are far apart: an edit changes the
+ * length by at most 1, and takes at most one byte out of a set and brings one in.
  *
- * @param sources The bytes of the source's tokens.
- * @param targets Those of the target's.
- * @returns The bound.
+ * @param one The sketch of the one.
+ * @param other That of the other.
+ * @param edits A number of edits.
+ * @returns Whether they are surely more than that apart; `false` says nothing.
  */
-export function editBound(
-  sources: readonly Uint8Array[],
-  targets: readonly Uint8Array[],
-): EditBound {
-  const [theirSets, theirLengths] = sketches(sources);
-  const [ourSets, ourLengths] = sketches(targets);
-  return {
-    exceeds(sourceId, targetId, edits) {
-      const apart = theirLengths[sourceId]! - ourLengths[targetId]!;
-      if (apart > edits || -apart > edits) return true;
-      const [theirs, ours] = [theirSets[sourceId]!, ourSets[targetId]!];
-      return hasMore(theirs & ~ours, edits) || hasMore(ours & ~theirs, edits);
-    },
-  };
-}
-
-/** A bit for each byte, by its lower five bits, and the number of bytes. */
-function sketches(
-  tokens: readonly Uint8Array[],
-): [sets: Int32Array, lengths: Int32Array] {
-  const sets = Int32Array.from(tokens, (bytes) => {
-    let set = 0;
-    for (const byte of bytes) set |= 1 << (byte & 31);
-    return set;
-  });
-  return [sets, Int32Array.from(tokens, ({ length }) => length)];
+export function isFurther(one: number, other: number, edits: number): boolean {
+  const apart = (one >>> SETS) - (other >>> SETS);
+  if (apart > edits || -apart > edits) return true;
+  const differing = (one ^ other) & (1 << SETS) - 1;
+  return hasMore(differing & one, edits) || hasMore(differing & other, edits);
 }
 
 function hasMore(set: number, most: number): boolean {

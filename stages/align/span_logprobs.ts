@@ -14,11 +14,10 @@ export function spanLogprobs(
   labelLogprobs: Float32Array,
 ): Float64Array {
   const last = labelLogprobs.length - 1;
-  return Float64Array.from(source, (first, k) => {
-    let sum = 0;
-    for (let s = first; s < (source[k + 1] ?? last); s++) {
-      sum += labelLogprobs[s]!;
-    }
-    return sum;
-  });
+  const sums = new Float64Array(source.length);
+  for (let k = 0; k < source.length; k++) {
+    const end = source[k + 1] ?? last;
+    for (let s = source[k]!; s < end; s++) sums[k]! += labelLogprobs[s]!;
+  }
+  return sums;
 }

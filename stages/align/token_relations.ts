@@ -12,7 +12,7 @@ import {
   type TokenCost,
 } from "./costs/mod.ts";
 import { CostTable } from "./cost_table.ts";
-import { editBound } from "./edit_bound.ts";
+import { sketchOf } from "./edit_bound.ts";
 
 /** A target token that takes mass of a source token. */
 export type TokenImage = Omit<VocabMappingRow, "sourceId">;
@@ -34,17 +34,34 @@ export interface TokenRelation {
    * @param targetIds Tokens of the target.
    * @param into Where to write the cost of each.
    * @param first The entry to begin with. Defaults to 0.
-   * @param count How many target tokens there are. Defaults to all.
-   * @param reach Of interest are costs up to this above the least: the others
-   * may come out as `Infinity`. Defaults to all.
    */
   costs(
     sourceId: number,
     targetIds: ArrayLike<number>,
     into: Float32Array,
     first?: number,
-    count?: number,
-    reach?: number,
+  ): void;
+  /**
+   * Select target tokens for {@linkcode TokenRelation.row}.
+   *
+   * @param targetIds Tokens of the target.
+   * @param count How many there are.
+   */
+  select(targetIds: ArrayLike<number>, count: number): void;
+  /**
+   * What it costs to move mass from a source token to those that are selected.
+   *
+   * @param sourceId The source's token.
+   * @param into Where to write the cost of each.
+   * @param first The entry to begin with.
+   * @param reach Of interest are costs up to this above the least: the others
+   * may come out as `Infinity`.
+   */
+  row(
+    sourceId: number,
+    into: Float32Array,
+    first: number,
+    reach: number,
   ): void;
 }
 
@@ -167,7 +184,12 @@ export class TokenRelations {
       {
         sourceSize: theirs.length,
         targetSize: ours.length,
-        ...(this.#countsEdits && { bound: editBound(theirs, ours) }),
+        ...(this.#countsEdits && {
+          sketches: {
+            source: Int32Array.from(theirs, sketchOf),
+            target: Int32Array.from(ours, sketchOf),
+          },
+        }),
       },
       (sourceId, targetId) => {
         const from = this.#source.tokenBytes[sourceId]!;
@@ -176,23 +198,7 @@ export class TokenRelations {
         return Math.max(1, this.#cost(theirs[sourceId]!, ours[targetId]!));
       },
     );
-    return {
-      images,
-      costs(
-        sourceId,
-        targetIds,
-        into,
-        first = 0,
-        count = targetIds.length,
-        reach = Infinity,
-      ) {
-        const exact = exactSlots(images(sourceId), targetIds, count);
-        // The least cost is known where it is that of an exact image.
-        const most = exact.length > 0 ? reach : Infinity;
-        table.row(sourceId, targetIds, into, first, count, most);
-        for (let k = 0; k < exact.length; k++) into[first + exact[k]!] = 0;
-      },
-    };
+    return new TableRelation(images, table);
   }
 
   #imagesAtStart(sourceId: number, targetStarts: boolean): TokenImage[] {
@@ -293,24 +299,59 @@ function memoized<Value>(
   };
 }
 
-/** Where among target tokens the exact images stand. */
-function exactSlots(
-  images: readonly TokenImage[],
-  targetIds: ArrayLike<number>,
-  count: number,
-): readonly number[] {
-  slots.length = 0;
-  for (let image = 0; image < images.length; image++) {
-    const { targetId, distance } = images[image]!;
-    if (distance > 0) continue;
-    for (let slot = 0; slot < count; slot++) {
-      if (targetIds[slot] !== targetId) continue;
-      slots.push(slot);
-      break;
+/** A relation whose costs are in a table, but for exact images. */
+class TableRelation implements TokenRelation {
+  readonly images: TokenRelation["images"];
+  readonly #table: CostTable;
+  #targetIds: ArrayLike<number> = [];
+  #count = 0;
+
+  constructor(images: TokenRelation["images"], table: CostTable) {
+    this.images = images;
+    this.#table = table;
+  }
+
+  costs(
+    sourceId: number,
+    targetIds: ArrayLike<number>,
+    into: Float32Array,
+    first = 0,
+  ): void {
+    this.select(targetIds, targetIds.length);
+    this.row(sourceId, into, first, Infinity);
+  }
+
+  select(targetIds: ArrayLike<number>, count: number): void {
+    this.#targetIds = targetIds;
+    this.#count = count;
+    this.#table.select(targetIds, count);
+  }
+
+  row(
+    sourceId: number,
+    into: Float32Array,
+    first: number,
+    reach: number,
+  ): void {
+    const images = this.images(sourceId);
+    let hasExact = false;
+    for (let image = 0; image < images.length; image++) {
+      hasExact ||= this.#exactSlot(images[image]!) >= 0;
+    }
+    // The least cost is known where it is that of an exact image.
+    this.#table.row(sourceId, into, first, hasExact ? reach : Infinity);
+    if (!hasExact) return;
+    for (let image = 0; image < images.length; image++) {
+      const slot = this.#exactSlot(images[image]!);
+      if (slot >= 0) into[first + slot] = 0;
     }
   }
-  return slots;
-}
 
-/** Used by one call at a time. */
-const slots: number[] = [];
+  #exactSlot({ targetId, distance }: TokenImage): number {
+    if (distance > 0) return -1;
+    for (let slot = 0; slot < this.#count; slot++) {
+      if (this.#targetIds[slot] === targetId) return slot;
+    }
+    return -1;
+  }
+}

@@ -62,12 +62,11 @@ function batchOf(
     const { rows: sources, columns, mass } = problem;
     masses[index] = mass;
     b.set(columns.masses.subarray(0, columns.length), index * cols);
+    pair.relation.select(columns.ids, columns.length);
     for (let i = 0; i < sources.length; i++) {
       const row = index * rows + i;
       a[row] = sources.masses[i]! / mass;
-      const id = sources.ids[i]!;
-      const { ids, length } = columns;
-      pair.relation.costs(id, ids, cost, row * cols, length);
+      pair.relation.row(sources.ids[i]!, cost, row * cols, Infinity);
     }
     return columns.ids.slice(0, columns.length);
   });

@@ -41,16 +41,19 @@ class SparseTransport {
     this.#problem.load(pair);
     this.#reserve();
     const { mass } = this.#problem;
-    this.#space.begin(columns.masses, columns.length);
-    for (let i = 0; i < rows.length; i++) {
-      const { reach } = this.#space;
-      this.#costs(pair, i, this.#line, 0, reach);
-      this.#space.addRow(rows.masses[i]! / mass, this.#line);
-    }
     const result = this.#result;
     result.clear();
     for (let j = 0; j < columns.length; j++) result.push(columns.ids[j]!, 0);
     if (rows.length === 0) return result;
+    const { relation } = pair;
+    const { reach } = this.#space;
+    relation.select(columns.ids, columns.length);
+    this.#space.begin(columns.masses, columns.length);
+    for (let i = 0; i < rows.length; i++) {
+      relation.row(rows.ids[i]!, this.#line, 0, reach);
+      this.#space.addRow(rows.masses[i]! / mass, this.#line);
+    }
+    this.#space.guess();
     if (this.#space.solve()) {
       this.#space.columnSums(result.masses);
       result.marginalError = this.#space.error;
@@ -63,11 +66,13 @@ class SparseTransport {
   }
 
   /** Where scalings leave the range of f64: rare, and slow. */
-  #solveInLogDomain(pair: Pair): void {
+  #solveInLogDomain({ relation }: Pair): void {
     const { rows, columns, mass } = this.#problem;
     const [n, m] = [rows.length, columns.length];
     const cost = new Float32Array(n * m);
-    for (let i = 0; i < n; i++) this.#costs(pair, i, cost, i * m, Infinity);
+    for (let i = 0; i < n; i++) {
+      relation.row(rows.ids[i]!, cost, i * m, Infinity);
+    }
     const { columnSums, marginalError } = sinkhornCpu({
       cost,
       a: Float32Array.from(rows.masses.subarray(0, n), (p) => p / mass),
@@ -77,17 +82,6 @@ class SparseTransport {
     }, this.#options.sinkhorn);
     this.#result.masses.set(columnSums);
     this.#result.marginalError = marginalError[0]!;
-  }
-
-  #costs(
-    { relation }: Pair,
-    i: number,
-    into: Float32Array,
-    first: number,
-    reach: number,
-  ): void {
-    const { rows, columns: { ids, length } } = this.#problem;
-    relation.costs(rows.ids[i]!, ids, into, first, length, reach);
   }
 
   #reserve(): void {

@@ -106,3 +106,14 @@ Deno.test("pta map-vocab writes down the flags that it heeds, and refuses others
     );
   });
 });
+
+Deno.test("pta map-vocab writes the same bytes with workers", async () => {
+  await withTokenizers(async (root, args) => {
+    const written = async (workers: number) => {
+      const out = `${root}/${workers}`;
+      await call(mapVocab, [...args, "--out", out, "--workers", `${workers}`]);
+      return await Deno.readFile(`${out}/data-00000-of-00001.arrow`);
+    };
+    assert.deepEqual(await written(2), await written(1));
+  });
+});

@@ -5,13 +5,13 @@ import {
   byteVocabulary,
 } from "#/stages/byte_vocabulary.ts";
 import type { Tokenizer } from "#/tokenizers/mod.ts";
+import { mappedRows, rowsInWorkers } from "./mapped_rows.ts";
 import {
   type MapMethod,
   type MapMethodName,
   type MapSettings,
   methods,
   type TokenMapper,
-  type TokenMethod,
 } from "./methods/mod.ts";
 import { specialImages } from "./special_images.ts";
 
@@ -63,6 +63,9 @@ export class VocabMapper {
   readonly #name: MapMethodName;
   readonly #method: MapMethod;
   readonly #rows: () => Iterable<VocabMappingRow>;
+  readonly #rowsBy: (
+    workers: number,
+  ) => AsyncIterable<VocabMappingRow> | undefined;
   readonly #mapper: Pick<TokenMapper, "read">;
   #texts = 0;
 
@@ -84,12 +87,20 @@ export class VocabMapper {
     if ("vocabulary" in this.#method) {
       const mapper = this.#method.vocabulary(target, source, settings);
       this.#rows = () => mapper;
+      this.#rowsBy = () => undefined;
       this.#mapper = mapper;
       return;
     }
     const exact = exactImages(target, source);
-    const mapper = mapperOf(this.#method, { target, source, exact }, settings);
-    this.#rows = () => mappedRows(target, source, exact.images, mapper);
+    const inexact = inexactTokens(source, exact);
+    const inputs = { target, source, vocabulary: exact.vocabulary, inexact };
+    const mapper = this.#method.tokens(inputs, settings);
+    const vocabularies = { target, source, exact: exact.images };
+    this.#rows = () => mappedRows(vocabularies, (id) => mapper.images(id));
+    this.#rowsBy = (workers) =>
+      workers > 1 && mapper.startWorkers
+        ? rowsInWorkers(vocabularies, inexact, mapper.startWorkers, workers)
+        : undefined;
     this.#mapper = mapper;
   }
 
@@ -110,13 +121,31 @@ export class VocabMapper {
    * @throws {RangeError} If the method lacks a corpus.
    */
   rows(): Iterable<VocabMappingRow> {
+    this.#check();
+    return this.#rows();
+  }
+
+  /**
+   * Map as {@linkcode rows} does, in workers where the method takes long.
+   *
+   * @param workers How many; one is this thread.
+   * @returns The same images in the same order.
+   * @throws {RangeError} If the method lacks a corpus.
+   */
+  rowsBy(
+    workers: number,
+  ): AsyncIterable<VocabMappingRow> | Iterable<VocabMappingRow> {
+    this.#check();
+    return this.#rowsBy(workers) ?? this.#rows();
+  }
+
+  #check(): void {
     if (this.#method.settings.includes("text") && this.#texts === 0) {
       throw new RangeError(
         `Cannot map by ${this.#name}: there is no text, expected a corpus ` +
           `(--text) of at least one block`,
       );
     }
-    return this.#rows();
   }
 }
 
@@ -143,47 +172,13 @@ function exactImages(target: Tokenizer, source: Tokenizer): ExactImages {
   return { images, vocabulary };
 }
 
-function mapperOf(
-  { tokens }: TokenMethod,
-  { target, source, exact }: {
-    target: Tokenizer;
-    source: Tokenizer;
-    exact: ExactImages;
-  },
-  settings: MapSettings,
-): TokenMapper {
+function inexactTokens(source: Tokenizer, { images }: ExactImages): number[] {
   const inexact: number[] = [];
   for (let id = 0; id < source.vocabSize; id++) {
-    if (exact.images.has(id) || bytesOf(source, id).length === 0) continue;
+    if (images.has(id) || bytesOf(source, id).length === 0) continue;
     inexact.push(id);
   }
-  const { vocabulary } = exact;
-  return tokens({ target, source, vocabulary, inexact }, settings);
-}
-
-function* mappedRows(
-  target: Tokenizer,
-  source: Tokenizer,
-  exact: ReadonlyMap<number, number>,
-  mapper: TokenMapper,
-): Generator<VocabMappingRow> {
-  const nowhere = {
-    targetId: target.special.unk ?? target.special.eos ?? 0,
-    distance: Infinity,
-    weight: 0,
-  };
-  for (let sourceId = 0; sourceId < source.vocabSize; sourceId++) {
-    const targetId = exact.get(sourceId);
-    if (targetId !== undefined) {
-      yield { sourceId, targetId, distance: 0, weight: 1 };
-      continue;
-    }
-    const isText = bytesOf(source, sourceId).length > 0;
-    const images = isText ? mapper.images(sourceId) : [];
-    for (const image of images.length > 0 ? images : [nowhere]) {
-      yield { sourceId, ...image };
-    }
-  }
+  return inexact;
 }
 
 function bytesOf({ tokenBytes }: Tokenizer, id: number): Uint8Array {

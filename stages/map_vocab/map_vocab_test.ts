@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { editDistance } from "#/kernels/mod.ts";
-import { mapVocab } from "#/stages/map_vocab/map_vocab.ts";
+import { mapVocab, VocabMapper } from "#/stages/map_vocab/map_vocab.ts";
 import { tinyTokenizer } from "#/tests/tiny_tokenizer.ts";
 
 const specials = ["<s>", "</s>", "<unk>"];
@@ -84,4 +84,23 @@ Deno.test("mapVocab() throws if the target stands for no bytes", () => {
   const source = tinyTokenizer(["a"]);
   const target = tinyTokenizer(["<s>"], { special: { bos: 0 } });
   assert.throws(() => [...mapVocab(target, source)], RangeError);
+});
+
+Deno.test("VocabMapper.rowsBy() gives the same rows in the same order by workers", async () => {
+  const numbers = (count: number, step: number) =>
+    Array.from({ length: count }, (_, at) => (at * step).toString(7));
+  const target = tinyTokenizer([...specials, ...numbers(900, 31)], roles);
+  // Enough for several parts; holes and special tokens among and behind them.
+  const mine = ["<s>", "</s>", ...numbers(1700, 17), "", "<|mark|>"];
+  const source = tinyTokenizer(mine, {
+    special: { bos: 0, eos: 1 },
+    specialIds: [mine.length - 1],
+  });
+  const mapper = new VocabMapper(target, source);
+  const expected = [...mapper.rows()];
+  assert.equal(expected.length, mine.length);
+  for (const workers of [1, 2]) {
+    const rows = await Array.fromAsync(mapper.rowsBy(workers));
+    assert.deepEqual(rows, expected);
+  }
 });

@@ -15,6 +15,7 @@ export {
   methods as mapMethods,
   type TokenMapper,
   type TokenMethod,
+  type TokenWorkers,
   type VocabularyMapper,
   type VocabularyMethod,
 } from "./methods/mod.ts";

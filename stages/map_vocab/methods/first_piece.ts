@@ -9,6 +9,7 @@ import type { TokenMethod } from "./method.ts";
 export const firstPiece: TokenMethod = {
   description: "goes to the first piece of its bytes as the target cuts them",
   settings: [],
+  needsEncoder: true,
   tokens: ({ target, source }) => {
     const pieces = new TextPieces(target);
     return {

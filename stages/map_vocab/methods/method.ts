@@ -34,6 +34,8 @@ export interface MapMethodFacts {
   description: string;
   /** Which flags it heeds; with `text`, it needs a corpus. */
   settings: readonly MapSetting[];
+  /** Whether it writes text by the tokenizers; with `text`, it always does. */
+  needsEncoder?: boolean;
 }
 
 /** A method for the tokens whose bytes no token of the target has. */
@@ -93,4 +95,22 @@ export interface TokenMapper {
    * to go to.
    */
   images(sourceId: number): readonly Image[];
+  /**
+   * Start threads that map tokens, where that takes long.
+   *
+   * @param count How many.
+   * @returns What maps tokens there.
+   */
+  startWorkers?(count: number): TokenWorkers;
+}
+
+/** Maps tokens in other threads. */
+export interface TokenWorkers extends Disposable {
+  /**
+   * Map tokens as {@linkcode TokenMapper.images} does.
+   *
+   * @param sourceIds Tokens without an exact counterpart.
+   * @returns The images of each.
+   */
+  images(sourceIds: readonly number[]): Promise<(readonly Image[])[]>;
 }

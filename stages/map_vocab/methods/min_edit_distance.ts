@@ -1,7 +1,8 @@
 import { NearestStrings } from "#/kernels/edit_distance/nearest_strings.ts";
 import { bytesKey } from "#/kernels/mod.ts";
 import type { ByteVocabulary } from "#/stages/byte_vocabulary.ts";
-import type { MapInputs, TokenMethod } from "./method.ts";
+import { NearestWorkers } from "#/stages/map_vocab/nearest_workers.ts";
+import type { MapInputs, TokenMethod, TokenWorkers } from "./method.ts";
 
 /**
  * Map a token to the one at the least edit distance, over bytes or over
@@ -16,6 +17,9 @@ export const minEditDistance: TokenMethod = {
     const nearest = nearestIn[space](inputs);
     return {
       images: (sourceId) => [{ ...nearest(sourceId), weight: 1 }],
+      ...space === "bytes" && {
+        startWorkers: (count: number) => nearestInWorkers(inputs, count),
+      },
     };
   },
 };
@@ -38,6 +42,24 @@ export function nearestBytes({ source, vocabulary }: MapInputs): FindNearest {
   return (sourceId) => {
     const { index, distance } = nearest.find(source.tokenBytes[sourceId]!);
     return { targetId: ids[index]!, distance };
+  };
+}
+
+function nearestInWorkers(
+  { target, source, vocabulary: { ids } }: MapInputs,
+  count: number,
+): TokenWorkers {
+  const candidates = Array.from(ids, (id) => target.tokenBytes[id]!);
+  const workers = new NearestWorkers(count, candidates);
+  return {
+    async images(sourceIds) {
+      const queries = sourceIds.map((id) => source.tokenBytes[id]!);
+      const { indexes, distances } = await workers.find(queries);
+      return Array.from(indexes, (index, at) => [
+        { targetId: ids[index]!, distance: distances[at]!, weight: 1 },
+      ]);
+    },
+    [Symbol.dispose]: () => workers[Symbol.dispose](),
   };
 }
 

@@ -25,6 +25,7 @@ export type {
   MapSettings,
   TokenMapper,
   TokenMethod,
+  TokenWorkers,
   VocabularyMapper,
   VocabularyMethod,
 } from "./method.ts";

@@ -18,6 +18,7 @@ const DECAY = 0.1;
 export const projection: TokenMethod = {
   description: "spreads over its pieces and the tokens it is a piece of",
   settings: ["topK"],
+  needsEncoder: true,
   tokens: ({ target, source, inexact }, { topK = 8 }) => {
     const weights = new SparseCounts();
     const wanted = new Set(inexact);

@@ -1,7 +1,7 @@
 import { compare, type PeerBench, peerName } from "#/bench/comparison.ts";
 import { takeTurns, timed } from "#/bench/measure.ts";
 import { PythonPeer } from "#/bench/python_peer.ts";
-import { mapVocab } from "#/stages/map_vocab/map_vocab.ts";
+import { VocabMapper } from "#/stages/map_vocab/map_vocab.ts";
 import { realTokenizer } from "#/tests/real_tokenizers.ts";
 import { loadTokenizer } from "#/tokenizers/mod.ts";
 
@@ -34,7 +34,10 @@ export const vocabularyMappingBench: PeerBench = {
         return seconds * inexact.length / count;
       };
       const best = await takeTurns({
-        ours: timed(() => [...mapVocab(target, source)].length),
+        ours: timed(async () => {
+          const mapper = new VocabMapper(target, source);
+          return (await Array.fromAsync(mapper.rowsBy(2))).length;
+        }),
         loops: loops && share(loops, SAMPLE.reference),
         simd: simd && share(simd, SAMPLE.rapidfuzz),
       }, 2);

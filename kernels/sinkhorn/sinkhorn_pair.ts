@@ -1,8 +1,8 @@
 import { type Code, op, type, wasmModule } from "#/kernels/wasm.ts";
 
 /**
- * Rows and columns are worked on in blocks of so many: what pads least, and of those
- * the largest. A block's sums have to fit into the 16 registers there are.
+ * Rows are worked on in blocks of so many: what pads least, and of those the largest.
+ * A block's sums have to fit into the 16 registers there are.
  */
 const BLOCKS = [8, 7, 6, 5, 4];
 const MOST = Math.max(...BLOCKS);
@@ -17,7 +17,7 @@ export const RANGE = 1e250;
 export interface SinkhornPair {
   /** Rows of K, padded to whole blocks. */
   rows: number;
-  /** Columns of K, padded likewise. */
+  /** Columns of K. */
   cols: number;
   /** exp(−C / ε), `[rows, cols, 2]`. */
   kernel: Float64Array;
@@ -115,11 +115,9 @@ const LOCAL = {
 
 type Layout = ReturnType<typeof layoutOf>;
 
-function layoutOf(sourcePoints: number, targetPoints: number) {
+function layoutOf(sourcePoints: number, cols: number) {
   const rowBlock = blockOf(sourcePoints);
-  const colBlock = blockOf(targetPoints);
   const rows = Math.ceil(sourcePoints / rowBlock) * rowBlock;
-  const cols = Math.ceil(targetPoints / colBlock) * colBlock;
   const kernel = 0;
   const a = rows * cols * PAIR;
   const u = a + rows * PAIR;
@@ -134,7 +132,6 @@ function layoutOf(sourcePoints: number, targetPoints: number) {
     rows,
     cols,
     rowBlock,
-    colBlock,
     kernel,
     a,
     u,
@@ -184,28 +181,16 @@ function iterateBody(layout: Layout): Code {
   ];
 }
 
-/** One side's numbers: how many, and how many a block. */
-interface Side {
-  count: number;
-  block: number;
-}
-
 /** v = b / Kᵀ u, which is then gathered anew. */
-function updateColumns(layout: Layout): Code {
+function updateColumns({ cols, b, v, gathered }: Layout): Code {
   const { outer, factor: sum } = LOCAL;
-  const { cols, colBlock, b, v, gathered } = layout;
-  return overBlocks(outer, { count: cols, block: colBlock }, [
-    each(colBlock, (lane) => {
-      const at = lane * PAIR;
-      return [
-        [op.get(outer), op.load(gathered + at), op.set(sum)],
-        trackRange(sum),
-        op.get(outer),
-        [op.get(outer), op.load(b + at), op.get(sum), op.f64x2Div],
-        op.store(v + at),
-        [op.get(outer), op.f64x2Splat(0), op.store(gathered + at)],
-      ];
-    }),
+  return overBlocks(outer, cols, 1, [
+    [op.get(outer), op.load(gathered), op.set(sum)],
+    trackRange(sum),
+    op.get(outer),
+    [op.get(outer), op.load(b), op.get(sum), op.f64x2Div],
+    op.store(v),
+    [op.get(outer), op.f64x2Splat(0), op.store(gathered)],
   ]);
 }
 
@@ -217,7 +202,7 @@ function updateRows(layout: Layout): Code {
   return [
     [op.f64x2Splat(0), op.set(error)],
     [op.i32(0), op.set(cell0)],
-    overBlocks(outer, { count: rows, block: rowBlock }, [
+    overBlocks(outer, rows, rowBlock, [
       [op.get(cell0), op.set(cell)],
       sumRows(layout),
       each(rowBlock, (lane) => {
@@ -240,7 +225,12 @@ function updateRows(layout: Layout): Code {
 }
 
 /** A local runs over the byte offsets of every block's first number. */
-function overBlocks(local: number, { count, block }: Side, body: Code): Code {
+function overBlocks(
+  local: number,
+  count: number,
+  block: number,
+  body: Code,
+): Code {
   return [
     [op.i32(0), op.set(local)],
     op.doWhile([
@@ -257,10 +247,10 @@ function sumRows(layout: Layout): Code {
   const { rowBlock, v } = layout;
   return [
     each(rowBlock, (lane) => [op.f64x2Splat(0), op.set(sum + lane)]),
-    overCells(layout, (step) => [
-      [op.get(inner), op.load(v + step * PAIR), op.set(factor)],
+    overColumns(layout, [
+      [op.get(inner), op.load(v), op.set(factor)],
       each(rowBlock, (lane) => [
-        [op.get(sum + lane), loadCell(layout, lane, step)],
+        [op.get(sum + lane), loadCell(layout, lane)],
         [op.get(factor), op.f64x2Mul, op.f64x2Add, op.set(sum + lane)],
       ]),
     ]),
@@ -271,38 +261,32 @@ function sumRows(layout: Layout): Code {
 function gatherRows(layout: Layout): Code {
   const { inner, sum } = LOCAL;
   const { rowBlock, gathered } = layout;
-  return overCells(layout, (step) => [
+  return overColumns(layout, [
     op.get(inner),
-    [op.get(inner), op.load(gathered + step * PAIR)],
+    [op.get(inner), op.load(gathered)],
     each(rowBlock, (lane) => [
-      loadCell(layout, lane, step),
+      loadCell(layout, lane),
       [op.get(sum + lane), op.f64x2Mul, op.f64x2Add],
     ]),
-    op.store(gathered + step * PAIR),
+    op.store(gathered),
   ]);
 }
 
-/** Go along the rows of a block; `column` is a step of a block of columns. */
-function overCells(
-  { cols, colBlock }: Layout,
-  column: (step: number) => Code,
-): Code {
+/**
+ * Go along the rows of a block. Not unrolled: V8 compares every address with a
+ * limit of its own, and those of one column's cells are all it keeps in registers.
+ */
+function overColumns({ cols }: Layout, body: Code): Code {
   const { inner, cell } = LOCAL;
-  return overBlocks(inner, { count: cols, block: colBlock }, [
-    each(colBlock, column),
-    [op.get(cell), op.i32(colBlock * PAIR), op.i32Add, op.set(cell)],
+  return overBlocks(inner, cols, 1, [
+    body,
+    [op.get(cell), op.i32(PAIR), op.i32Add, op.set(cell)],
   ]);
 }
 
-function loadCell(
-  { kernel, cols }: Layout,
-  lane: number,
-  step: number,
-): Code {
-  return [
-    op.get(LOCAL.cell),
-    op.load(kernel + (lane * cols + step) * PAIR),
-  ];
+/** The cell of a block's row and the column that the loop is at. */
+function loadCell({ kernel, cols }: Layout, row: number): Code {
+  return [op.get(LOCAL.cell), op.load(kernel + row * cols * PAIR)];
 }
 
 function trackRange(sum: number): Code {

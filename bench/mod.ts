@@ -35,6 +35,7 @@ const files = {
   "adamw": async () => (await import("./adamw.ts")).adamwBench,
   "bytes-per-token": async () =>
     (await import("./bytes_per_token.ts")).bytesPerTokenBench,
+  "stages": async () => (await import("./stage_speed.ts")).stageSpeedBench,
   "stage-memory": async () =>
     (await import("./stage_memory.ts")).stageMemoryBench,
 } satisfies Record<string, () => Promise<PeerBench>>;

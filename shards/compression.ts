@@ -18,10 +18,19 @@ const params = {
   [constants.ZSTD_c_checksumFlag]: 1,
 };
 
-compressionRegistry.set(CompressionType.ZSTD, {
-  encode: (bytes) => zstdCompressSync(bytes, { params }),
-  decode: (bytes) => aligned(zstdDecompressSync(bytes)),
-});
+/** Bytes that are worth a frame. */
+const LEAST = 256;
+
+const codec = {
+  encode: (bytes: Uint8Array): Uint8Array =>
+    zstdCompressSync(bytes, { params }),
+  decode: (bytes: Uint8Array): Uint8Array => aligned(zstdDecompressSync(bytes)),
+};
+// It tries a codec on a few bytes.
+compressionRegistry.set(CompressionType.ZSTD, codec);
+const { encode } = codec;
+// What does not get smaller is written as it is.
+codec.encode = (bytes) => bytes.length < LEAST ? bytes : encode(bytes);
 
 /** Numbers are read where they lie. */
 function aligned(bytes: Uint8Array): Uint8Array {

@@ -1,11 +1,12 @@
 import { isFurther } from "./edit_bound.ts";
 
 /** Source tokens, and target tokens, whose costs are kept. */
-const ROWS = 2048;
+const ROWS = 4096;
 const COLUMNS = 2048;
 
-/** A cost that is not known, in a byte. */
+/** In a byte: a cost that is not known, and one that is above what matters. */
 const UNKNOWN = 255;
+const FAR = 254;
 
 /** Which tokens there are. */
 export interface CostTableOptions {
@@ -27,10 +28,15 @@ export interface CostTableOptions {
 export class CostTable {
   readonly #compute: (sourceId: number, targetId: number) => number;
   readonly #sketches: CostTableOptions["sketches"];
-  /** Costs by source token, `[COLUMNS]`, NaN or 255 where they are not known. */
+  /**
+   * Costs by source token, `[COLUMNS]`: edits, or {@linkcode FAR} or
+   * {@linkcode UNKNOWN}; other costs, or NaN.
+   */
   readonly #rows: (Float32Array | Uint8Array | undefined)[];
   /** The column of a target token, or −1. */
   readonly #columnOf: Int16Array;
+  /** The edits above which a cost is far. */
+  #most: number | undefined;
   #rowCount = 0;
   #columnCount = 0;
   /** What is selected: tokens, their columns and sketches. */
@@ -79,7 +85,7 @@ export class CostTable {
    * @param sourceId The source token.
    * @param into Where to write the cost of each.
    * @param first The entry to begin with.
-   * @param most Costs above this may come out as `Infinity`.
+   * @param most Costs above this may come out as any such.
    */
   row(
     sourceId: number,
@@ -88,27 +94,45 @@ export class CostTable {
     most: number,
   ): void {
     const row = this.#rows[sourceId] ?? this.#newRow(sourceId);
-    const isBounded = this.#sketches !== undefined && most < Infinity;
-    const sketch = isBounded ? this.#sketches.source[sourceId]! : 0;
-    for (let j = 0; j < this.#count; j++) {
-      into[first + j] = isBounded && isFurther(sketch, this.#selected[j]!, most)
-        ? Infinity
-        : this.#cost(row, sourceId, j);
+    const columns = this.#columns;
+    const count = this.#count;
+    const isBounded = this.#isBounded(most);
+    const limit = isBounded ? UNKNOWN : FAR;
+    for (let j = 0; j < count; j++) {
+      const column = columns[j]!;
+      const known = row && column >= 0 ? row[column]! : UNKNOWN;
+      // NaN is not known either.
+      into[first + j] = known < limit
+        ? known
+        : this.#tell(row, sourceId, j, isBounded);
     }
   }
 
-  #cost(
+  /** Whether all above `most` may be far: what that is does not change. */
+  #isBounded(most: number): boolean {
+    if (!this.#sketches || !(most < FAR)) return false;
+    this.#most ??= Math.floor(most);
+    return this.#most === Math.floor(most);
+  }
+
+  #tell(
     row: Float32Array | Uint8Array | undefined,
     sourceId: number,
     j: number,
+    isBounded: boolean,
   ): number {
     const column = this.#columns[j]!;
-    if (!row || column < 0) return this.#compute(sourceId, this.#targetIds[j]!);
-    const known = row[column]!;
-    if (known !== UNKNOWN && known === known) return known;
-    const cost = this.#compute(sourceId, this.#targetIds[j]!);
-    if (cost < UNKNOWN) row[column] = cost;
+    const cost = isBounded && this.#isFar(sourceId, j)
+      ? FAR
+      : this.#compute(sourceId, this.#targetIds[j]!);
+    const fits = !this.#sketches || cost <= FAR;
+    if (row && column >= 0 && fits) row[column] = cost;
     return cost;
+  }
+
+  #isFar(sourceId: number, j: number): boolean {
+    const sketch = this.#sketches!.source[sourceId]!;
+    return isFurther(sketch, this.#selected[j]!, this.#most!);
   }
 
   #newRow(sourceId: number): Float32Array | Uint8Array | undefined {

@@ -57,9 +57,5 @@ export {
 export * from "./reference/mod.ts";
 export { type PositionPairs, positionPairs } from "./position_pairs.ts";
 export { readEmbeddings } from "./read_embeddings.ts";
-export {
-  type RelationOptions,
-  type TokenImage,
-  type TokenRelation,
-  TokenRelations,
-} from "./token_relations.ts";
+export type { TokenImage, TokenRelation } from "./token_relation.ts";
+export { type RelationOptions, TokenRelations } from "./token_relations.ts";

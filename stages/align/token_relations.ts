@@ -1,8 +1,4 @@
 import type { VocabMappingRow } from "#/shards/mod.ts";
-import {
-  type ByteVocabulary,
-  byteVocabulary,
-} from "#/stages/byte_vocabulary.ts";
 import type { Tokenizer } from "#/tokenizers/mod.ts";
 import {
   type Cost,
@@ -13,57 +9,14 @@ import {
 } from "./costs/mod.ts";
 import { CostTable } from "./cost_table.ts";
 import { sketchOf } from "./edit_bound.ts";
-
-/** A target token that takes mass of a source token. */
-export type TokenImage = Omit<VocabMappingRow, "sourceId">;
-
-/** How the tokens of a source relate to those of a target, at some kind of position. */
-export interface TokenRelation {
-  /**
-   * The target tokens that stand for a source token.
-   *
-   * @param sourceId The source's token.
-   * @returns Images of positive weight; none if the token's mass has nowhere to go.
-   */
-  images(sourceId: number): readonly TokenImage[];
-  /**
-   * What it costs to move mass from a source token to target tokens: 0 to an
-   * exact image, else at least 1, in edits.
-   *
-   * @param sourceId The source's token.
-   * @param targetIds Tokens of the target.
-   * @param into Where to write the cost of each.
-   * @param first The entry to begin with. Defaults to 0.
-   */
-  costs(
-    sourceId: number,
-    targetIds: ArrayLike<number>,
-    into: Float32Array,
-    first?: number,
-  ): void;
-  /**
-   * Select target tokens for {@linkcode TokenRelation.row}.
-   *
-   * @param targetIds Tokens of the target.
-   * @param count How many there are.
-   */
-  select(targetIds: ArrayLike<number>, count: number): void;
-  /**
-   * What it costs to move mass from a source token to those that are selected.
-   *
-   * @param sourceId The source's token.
-   * @param into Where to write the cost of each.
-   * @param first The entry to begin with.
-   * @param reach Of interest are costs up to this above the least: the others
-   * may come out as `Infinity`.
-   */
-  row(
-    sourceId: number,
-    into: Float32Array,
-    first: number,
-    reach: number,
-  ): void;
-}
+import { ImageTable } from "./image_table.ts";
+import { NearestTokens } from "./nearest_tokens.ts";
+import {
+  type RelationImages,
+  TableRelation,
+  type TokenImage,
+  type TokenRelation,
+} from "./token_relation.ts";
 
 /** What it costs to move mass. */
 export interface RelationOptions {
@@ -95,15 +48,11 @@ const SPACE = 0x20;
 export class TokenRelations {
   readonly #target: Tokenizer;
   readonly #source: Tokenizer;
-  readonly #images: TokenImage[][];
-  /** 1 for each source token with an image at distance 0. */
-  readonly #isExact: Uint8Array;
+  readonly #images: ImageTable;
   readonly #relations = new Map<string, TokenRelation>();
   readonly #cost: TokenCost;
   readonly #countsEdits: boolean;
-  /** Whether the mapping has images that are not exact. */
-  readonly #mapsInexact: boolean;
-  #vocabulary: ByteVocabulary | undefined;
+  #nearest: NearestTokens | undefined;
 
   /**
    * Prepare.
@@ -125,19 +74,12 @@ export class TokenRelations {
     this.#countsEdits = countsEdits ?? false;
     this.#target = target;
     this.#source = source;
-    this.#images = imagesOf(mapping, target, source);
-    this.#isExact = Uint8Array.from(
-      this.#images,
-      (images) => images.some(({ distance }) => distance === 0) ? 1 : 0,
-    );
-    this.#mapsInexact = this.#images.some((images) =>
-      images.some(({ distance }) => distance > 0)
-    );
+    this.#images = new ImageTable(mapping, target, source);
   }
 
   /** Images of a source token at most. */
   get mostImages(): number {
-    return this.#images.reduce((most, { length }) => Math.max(most, length), 1);
+    return Math.max(1, this.#images.most);
   }
 
   /**
@@ -147,7 +89,7 @@ export class TokenRelations {
    * @returns Whether one of its images is at distance 0.
    */
   hasExactImage(sourceId: number): boolean {
-    return this.#isExact[sourceId] === 1;
+    return this.#images.hasExact(sourceId);
   }
 
   /**
@@ -163,9 +105,12 @@ export class TokenRelations {
     const known = this.#relations.get(key);
     if (known) return known;
     const relation = this.#relation(
-      isSame
-        ? (sourceId) => this.#images[sourceId]!
-        : memoized((sourceId) => this.#imagesAtStart(sourceId, targetStarts)),
+      isSame ? this.#images : {
+        images: memoized((sourceId) =>
+          this.#imagesAtStart(sourceId, targetStarts)
+        ),
+        exactImage: () => -1,
+      },
       targetStarts && !isSame,
       sourceStarts && !isSame,
     );
@@ -174,7 +119,7 @@ export class TokenRelations {
   }
 
   #relation(
-    images: TokenRelation["images"],
+    images: RelationImages,
     targetStarts: boolean,
     sourceStarts: boolean,
   ): TokenRelation {
@@ -201,18 +146,20 @@ export class TokenRelations {
     return new TableRelation(images, table);
   }
 
-  #imagesAtStart(sourceId: number, targetStarts: boolean): TokenImage[] {
+  #imagesAtStart(
+    sourceId: number,
+    targetStarts: boolean,
+  ): readonly TokenImage[] {
     const bytes = this.#source.tokenBytes[sourceId]!;
-    if (bytes.length === 0) return this.#images[sourceId]!;
+    if (bytes.length === 0) return this.#images.images(sourceId);
     const wanted = targetStarts
       ? Uint8Array.of(SPACE, ...bytes)
       : withoutSpace(bytes);
     if (wanted.length === 0) return [];
-    this.#vocabulary ??= byteVocabulary(this.#target);
-    const { ids, nearest } = this.#vocabulary;
-    if (!this.#mapsInexact && nearest.exact(wanted) === undefined) return [];
-    const { index, distance } = nearest.find(wanted);
-    return [{ targetId: ids[index]!, distance, weight: 1 }];
+    this.#nearest ??= new NearestTokens(this.#target);
+    const most = this.#images.mapsInexact ? Infinity : 0;
+    const image = this.#nearest.find(wanted, most);
+    return image ? [{ ...image, weight: 1 }] : [];
   }
 }
 
@@ -237,45 +184,6 @@ export function startRows(
   return bytes[0] === SPACE && byteEnds[first]! < bytes.length ? first : 0;
 }
 
-function imagesOf(
-  mapping: Iterable<VocabMappingRow>,
-  target: Tokenizer,
-  source: Tokenizer,
-): TokenImage[][] {
-  const images: TokenImage[][] = Array.from(
-    { length: source.vocabSize },
-    () => [],
-  );
-  const isMapped = new Uint8Array(source.vocabSize);
-  for (const { sourceId, ...image } of mapping) {
-    checkId("source", sourceId, source);
-    checkId("target", image.targetId, target);
-    isMapped[sourceId] = 1;
-    if (image.weight > 0) images[sourceId]!.push(image);
-  }
-  const missing = isMapped.indexOf(0);
-  if (missing >= 0) {
-    throw new RangeError(
-      `Cannot align with the vocabulary mapping: it has no image of token ` +
-        `${missing}, expected one of each of the ${source.vocabSize} of ` +
-        source.directory,
-    );
-  }
-  return images;
-}
-
-function checkId(
-  role: string,
-  id: number,
-  { vocabSize, directory }: Tokenizer,
-): void {
-  if (id >= 0 && id < vocabSize) return;
-  throw new RangeError(
-    `Cannot align with the vocabulary mapping: it names ${role} token ${id}, ` +
-      `expected ids below ${vocabSize}, as in ${directory}`,
-  );
-}
-
 /** What tokens add to a text, at whose start or not. */
 function heads(
   tokenBytes: readonly Uint8Array[],
@@ -297,61 +205,4 @@ function memoized<Value>(
     if (value === undefined) known.set(id, value = compute(id));
     return value;
   };
-}
-
-/** A relation whose costs are in a table, but for exact images. */
-class TableRelation implements TokenRelation {
-  readonly images: TokenRelation["images"];
-  readonly #table: CostTable;
-  #targetIds: ArrayLike<number> = [];
-  #count = 0;
-
-  constructor(images: TokenRelation["images"], table: CostTable) {
-    this.images = images;
-    this.#table = table;
-  }
-
-  costs(
-    sourceId: number,
-    targetIds: ArrayLike<number>,
-    into: Float32Array,
-    first = 0,
-  ): void {
-    this.select(targetIds, targetIds.length);
-    this.row(sourceId, into, first, Infinity);
-  }
-
-  select(targetIds: ArrayLike<number>, count: number): void {
-    this.#targetIds = targetIds;
-    this.#count = count;
-    this.#table.select(targetIds, count);
-  }
-
-  row(
-    sourceId: number,
-    into: Float32Array,
-    first: number,
-    reach: number,
-  ): void {
-    const images = this.images(sourceId);
-    let hasExact = false;
-    for (let image = 0; image < images.length; image++) {
-      hasExact ||= this.#exactSlot(images[image]!) >= 0;
-    }
-    // The least cost is known where it is that of an exact image.
-    this.#table.row(sourceId, into, first, hasExact ? reach : Infinity);
-    if (!hasExact) return;
-    for (let image = 0; image < images.length; image++) {
-      const slot = this.#exactSlot(images[image]!);
-      if (slot >= 0) into[first + slot] = 0;
-    }
-  }
-
-  #exactSlot({ targetId, distance }: TokenImage): number {
-    if (distance > 0) return -1;
-    for (let slot = 0; slot < this.#count; slot++) {
-      if (this.#targetIds[slot] === targetId) return slot;
-    }
-    return -1;
-  }
 }

@@ -9,7 +9,7 @@ import type {
   VocabMappingRow,
 } from "#/shards/mod.ts";
 import type { ReferenceDefects } from "#/stages/align/reference/reference_defects.ts";
-import type { TokenRelation } from "#/stages/align/token_relations.ts";
+import type { TokenRelation } from "#/stages/align/token_relation.ts";
 import type { Tokenizer } from "#/tokenizers/mod.ts";
 
 /** A flag that decides what comes out, where a method heeds it. */

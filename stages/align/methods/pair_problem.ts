@@ -45,11 +45,15 @@ export class PairProblem {
       const id = source.ids[k]!;
       const p = Math.exp(source.logprobs[k]!);
       if (id < 0 || !(p > 0)) continue;
+      const exact = relation.exactImage(id);
+      if (exact >= 0) {
+        rows.add(id, p);
+        if (columns.slotOf(exact) < 0) columns.push(exact, share);
+        continue;
+      }
       const images = relation.images(id);
-      if (images.length === 0) continue;
-      rows.add(id, p);
-      for (let image = 0; image < images.length; image++) {
-        const { targetId } = images[image]!;
+      if (images.length > 0) rows.add(id, p);
+      for (const { targetId } of images) {
         if (columns.slotOf(targetId) < 0) columns.push(targetId, share);
       }
     }

@@ -1,4 +1,4 @@
-import type { TokenImage } from "#/stages/align/token_relations.ts";
+import type { TokenImage } from "#/stages/align/token_relation.ts";
 import { MassTable } from "./mass_table.ts";
 import type { Pair, SolvePairs } from "./method.ts";
 

@@ -18,12 +18,13 @@ def read(folder, rows, cols):
     return load("cost").view(-1, rows, cols), load("a").view(-1, rows), load("b").view(-1, cols)
 
 
-# Problems at a time: more than fit into the caches are slower for torch.
-CHUNK = 8192
+# Cells at a time: more than fit into the caches are slower for torch.
+CHUNK = 8192 * 10 * 10
 
 
 def chunks(folder, rows, cols):
-    return zip(*(x.split(CHUNK) for x in read(folder, rows, cols)))
+    count = max(1, CHUNK // (rows * cols))
+    return zip(*(x.split(count) for x in read(folder, rows, cols)))
 
 
 def scaling(folder, rows, cols, epsilon, iterations, dtype):

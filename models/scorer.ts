@@ -1,5 +1,6 @@
 import {
   cast,
+  concat,
   createSession,
   encodeModel,
   gatherElements,
@@ -8,6 +9,7 @@ import {
   reshape,
   type Session,
   softmax,
+  splitEqually,
   sub,
   Tape,
   type Tensor,
@@ -19,6 +21,7 @@ import { type Checkpoint, openCheckpoint } from "./checkpoint.ts";
 import { findExport, openExportedScorer } from "./exported_scorer.ts";
 import { freeze, naming } from "./frozen.ts";
 import { precision, type RunOptions } from "./run_options.ts";
+import { rowsAtATime } from "./row_chunks.ts";
 import { TiledGraphs } from "./tiled_graphs.ts";
 import { Trace } from "./trace.ts";
 
@@ -99,7 +102,8 @@ class GraphScorer implements Scorer {
   readonly contextLength: number;
   readonly #checkpoint: Checkpoint;
   readonly #options: RunOptions;
-  readonly #sessions = new Map<number, TiledGraphs<Session>>();
+  /** By K and the parts of the head. */
+  readonly #sessions = new Map<string, TiledGraphs<Session>>();
 
   constructor(checkpoint: Checkpoint, options: RunOptions) {
     const { vocabSize, contextLength } = describeModel(checkpoint.config);
@@ -157,7 +161,8 @@ class GraphScorer implements Scorer {
     topK: number,
   ) {
     checkBatch(this, inputIds, batch, length);
-    const session = await this.#sessionsFor(topK).fitting(length);
+    const parts = topK ? headParts(batch * length, this.vocabSize) : 1;
+    const session = await this.#sessionsFor(topK, parts).fitting(length);
     const dims = [batch, length];
     const int64 = (f: (index: number) => number): Tensor => ({
       type: "int64",
@@ -174,17 +179,18 @@ class GraphScorer implements Scorer {
     });
   }
 
-  #sessionsFor(topK: number): TiledGraphs<Session> {
-    let sessions = this.#sessions.get(topK);
+  #sessionsFor(topK: number, parts: number): TiledGraphs<Session> {
+    const key = `${topK} of ${parts}`;
+    let sessions = this.#sessions.get(key);
     if (!sessions) {
       sessions = new TiledGraphs((tiles) => {
-        const graph = { topK, tiles };
+        const graph = { topK, parts, tiles };
         return createSession(
           scoringGraph(this.#checkpoint, this.#options, graph),
           this.#options,
         );
       });
-      this.#sessions.set(topK, sessions);
+      this.#sessions.set(key, sessions);
     }
     return sessions;
   }
@@ -221,7 +227,7 @@ function checkBatch(
 function scoringGraph(
   checkpoint: Checkpoint,
   options: RunOptions,
-  { topK = 0, tiles = 1 } = {},
+  { topK = 0, parts = 1, tiles = 1 } = {},
 ): Uint8Array {
   const tape = new Tape();
   const { model, weights, checkUnused } = freeze(tape, checkpoint);
@@ -238,26 +244,75 @@ function scoringGraph(
   for (let layer = 0; layer < model.layers; layer++) {
     x = model.block(trace, x, layer);
   }
-  const logits = cast(model.logits(trace, x), "float32");
+  const logitsOf = (x: Value) => cast(model.logits(trace, x), "float32");
+  if (topK) {
+    recordTop(
+      tape,
+      cutRows(x, parts).map((x) => () => logitsOf(x)),
+      topK,
+    );
+  } else {
+    const logits = reshape(logitsOf(x), ["B", "T", model.vocabSize]);
+    tape.output(logits, "logits");
+  }
   checkUnused();
-  if (topK) recordTop(tape, logits, topK);
-  else tape.output(reshape(logits, ["B", "T", model.vocabSize]), "logits");
   return encodeModel(tape.model());
 }
 
-function recordTop(tape: Tape, logits: Value, topK: number): void {
+/** More parts save little of what is left. */
+const MOST_PARTS = 16;
+
+/**
+ * In how many parts rows go through the head, of which one's logits and softmax
+ * are in memory at a time.
+ */
+function headParts(rows: number, vocabSize: number): number {
+  const wanted = Math.ceil(rows / rowsAtATime(vocabSize));
+  // Powers of two, so that batches share graphs; at most √N, so that none is empty.
+  const most = 2 ** Math.floor(Math.log2(Math.sqrt(rows)));
+  return Math.min(2 ** Math.ceil(Math.log2(wanted)), most, MOST_PARTS);
+}
+
+function cutRows(x: Value, parts: number): Value[] {
+  if (parts === 1) return [x];
+  const sizes = Array.from(
+    { length: parts },
+    (_, part) => part < parts - 1 ? "part" : "last",
+  );
+  return splitEqually(x, 0, sizes);
+}
+
+/** Takes the largest of each part's logits before the next part's are computed. */
+function recordTop(
+  tape: Tape,
+  parts: readonly (() => Value)[],
+  topK: number,
+): void {
   const labels = reshape(
     tape.input("labels", "int64", ["B", "T"]),
     ["N", 1],
   );
-  const [values, indices] = largest(logits, topK);
+  const tops = cutRows(labels, parts.length).map((labels, part) =>
+    topOf(parts[part]!(), labels, topK)
+  );
+  const joined = (name: keyof ReturnType<typeof topOf>) =>
+    tops.length === 1 ? tops[0]![name] : concat(
+      tops.map((top) => top[name]),
+      0,
+      "N",
+    );
+  const shape = ["B", "T", topK];
+  tape.output(reshape(joined("logprobs"), shape), "topk_logprobs");
+  tape.output(reshape(joined("ids"), shape), "topk_ids");
+  tape.output(reshape(joined("label"), ["B", "T"]), "label_logprobs");
+}
+
+function topOf(logits: Value, labels: Value, topK: number) {
+  const [values, ids] = largest(logits, topK);
   // Softmax reads the logits once; what it makes of the largest tells log Z.
   const top = reduceMax(values, [-1]);
-  const topProb = reduceMax(gatherElements(softmax(logits), indices), [-1]);
+  const topProb = reduceMax(gatherElements(softmax(logits), ids), [-1]);
   const logZ = sub(top, log(topProb));
-  const shape = ["B", "T", topK];
-  tape.output(reshape(sub(values, logZ), shape), "topk_logprobs");
-  tape.output(reshape(indices, shape), "topk_ids");
   const label = sub(gatherElements(logits, labels), logZ);
-  tape.output(reshape(label, ["B", "T"]), "label_logprobs");
+  return { logprobs: sub(values, logZ), ids, label };
 }

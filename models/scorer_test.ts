@@ -61,6 +61,40 @@ Deno.test("Scorer.topLogprobs() sorts the log-softmax of Scorer.logits()", async
   });
 });
 
+Deno.test("Scorer.topLogprobs() is the same where rows go through the head in parts", async () => {
+  // 323 rows of 40,000 logits are too many for one part, 19 are not.
+  const [rows, length, vocabSize, topK] = [17, 19, 40_000, 3];
+  const wide = { ...config, vocab_size: vocabSize };
+  const ids = Int32Array.from(
+    { length: rows * length },
+    (_, at) => (at * at * 31 + 7 * at) % vocabSize,
+  );
+  const directory = await Deno.makeTempDir();
+  try {
+    await saveCheckpoint(directory, wide, lively(wide));
+    await using scorer = await openScorer(directory, { device: "cpu" });
+    const together = await scorer.topLogprobs(ids, rows, length, topK);
+    for (let row = 0; row < rows; row++) {
+      const [from, to] = [row * length, (row + 1) * length];
+      const alone = await scorer
+        .topLogprobs(ids.subarray(from, to), 1, length, topK);
+      const top = [from * topK, to * topK] as const;
+      assert.deepEqual(together.topkIds.slice(...top), alone.topkIds);
+      // Products of another shape may sum in another order.
+      const limits = { rtol: 1e-5, atol: 1e-5 };
+      const { topkLogprobs, labelLogprobs } = together;
+      assertAllClose(topkLogprobs.slice(...top), alone.topkLogprobs, limits);
+      assertAllClose(
+        labelLogprobs.slice(from, to - 1),
+        alone.labelLogprobs.slice(0, -1),
+        limits,
+      );
+    }
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+});
+
 Deno.test("Scorer.logits() of a row does not depend on padding or neighbours", async () => {
   await withModel("f32", async (directory) => {
     await using scorer = await openScorer(directory);

@@ -55,6 +55,23 @@ Deno.test("mapByLength() reads the next window while batches are under way, and 
   assert.equal(underWay, 0);
 });
 
+Deno.test("mapByLength() bounds the positions of a batch, also where one sequence is long", async () => {
+  const short = fc.array(fc.integer({ min: 1, max: 60 }), { maxLength: 300 });
+  await fc.assert(
+    fc.asyncProperty(short, fc.nat(300), async (lengths, at) => {
+      const items = lengths.toSpliced(at, 0, 4096);
+      const mapped = mapByLength(items, itself, (batch) => {
+        const positions = batch.length * Math.max(...batch);
+        if (batch.includes(4096)) assert.deepEqual(batch, [4096]);
+        else assert.ok(positions <= 256, `${positions}`);
+        return map(batch);
+      }, { batchTokens: 256, concurrency: 2 });
+      assert.deepEqual(await Array.fromAsync(mapped), items);
+    }),
+    { numRuns: 30 },
+  );
+});
+
 Deno.test("mapByLength() begins no batch after one that failed", async () => {
   const begun: number[] = [];
   const mapped = mapByLength([4, 3, 2, 1], itself, async ([item]) => {

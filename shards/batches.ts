@@ -1,4 +1,11 @@
-import { Field, makeData, RecordBatch, Schema, Struct } from "apache-arrow";
+import {
+  type Data,
+  Field,
+  makeData,
+  RecordBatch,
+  Schema,
+  Struct,
+} from "apache-arrow";
 import type { ColumnBuilder } from "#/shards/column_builders.ts";
 import type { NumberTable } from "#/shards/column_views.ts";
 import {
@@ -123,6 +130,8 @@ export interface BatchRows<Row> {
   length: number;
   /** One of them; its arrays are views into the batch. */
   row(index: number): Row;
+  /** Give the batch's memory back now: rows are empty then, and so is it. */
+  release(): void;
 }
 
 /**
@@ -192,5 +201,28 @@ export function batchRows<Row>(
       for (const [name, view] of views) values[name] = view(index);
       return schema.row(values);
     },
+    release() {
+      for (const buffer of buffersOf(batch)) buffer.transfer(0);
+    },
   };
+}
+
+/**
+ * The memory that a batch lies in.
+ *
+ * @param batch The batch.
+ * @returns Its buffers, each once.
+ */
+export function buffersOf(batch: RecordBatch): Set<ArrayBuffer> {
+  const buffers = new Set<ArrayBuffer>();
+  const add = ({ buffers: views, children }: Data) => {
+    for (
+      const view of Object.values(views) as (ArrayBufferView | undefined)[]
+    ) {
+      if (view?.byteLength) buffers.add(view.buffer as ArrayBuffer);
+    }
+    children.forEach(add);
+  };
+  add(batch.data);
+  return buffers;
 }

@@ -9,6 +9,17 @@ interface DecodedBatch<Row> {
   rows: BatchRows<Row>;
 }
 
+/** How to read forward. */
+export interface ForwardOptions {
+  /** The split. Defaults to `train`. */
+  split?: string;
+  /**
+   * Give a batch's memory back once it has been passed and the next range is
+   * asked for: rows are empty then. Defaults to waiting until they are swept.
+   */
+  release?: boolean;
+}
+
 /**
  * Reads ranges of a dataset's rows, each behind the one before; one batch is in
  * memory at a time, and those between ranges are not even read.
@@ -17,6 +28,8 @@ export class ForwardRows<Row> implements AsyncDisposable {
   readonly #directory: string;
   readonly #schema: DatasetSchema<Row>;
   readonly #batches: AsyncGenerator<SplitBatch>;
+  readonly #releases: boolean;
+  readonly #passed: DecodedBatch<Row>[] = [];
   #current: DecodedBatch<Row> | undefined;
 
   /**
@@ -24,16 +37,17 @@ export class ForwardRows<Row> implements AsyncDisposable {
    *
    * @param directory The dataset.
    * @param schema What the rows are, one of `datasets`.
-   * @param split The split. Defaults to `train`.
+   * @param options See {@linkcode ForwardOptions}.
    */
   constructor(
     directory: string,
     schema: DatasetSchema<Row>,
-    split: string = ONLY_SPLIT,
+    { split = ONLY_SPLIT, release = false }: ForwardOptions = {},
   ) {
     this.#directory = directory;
     this.#schema = schema;
     this.#batches = splitBatches(directory, split);
+    this.#releases = release;
   }
 
   /**
@@ -48,6 +62,7 @@ export class ForwardRows<Row> implements AsyncDisposable {
    * @throws {SyntaxError} If a shard is truncated or no Arrow IPC stream.
    */
   async *rows(first: number, end: number = Infinity): AsyncGenerator<Row> {
+    for (const { rows } of this.#passed.splice(0)) rows.release();
     for (let row = first; row < end;) {
       const batch = await this.#batchOf(row);
       if (!batch) return;
@@ -71,6 +86,7 @@ export class ForwardRows<Row> implements AsyncDisposable {
     }
     if (current && row < current.first + current.rows.length) return current;
     this.#current = undefined;
+    if (this.#releases && current) this.#passed.push(current);
     for (let next; !(next = await this.#batches.next()).done;) {
       const { file, first, ...location } = next.value;
       if (row >= first + location.rows) continue;

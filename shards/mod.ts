@@ -20,7 +20,7 @@ export {
 export type { ColumnKind, ColumnValues } from "#/shards/columns.ts";
 export type { NumberTable } from "#/shards/column_views.ts";
 export { type ReadOptions, readRows } from "#/shards/read_rows.ts";
-export { ForwardRows } from "#/shards/forward_rows.ts";
+export { type ForwardOptions, ForwardRows } from "#/shards/forward_rows.ts";
 export { type RowRange, rowRanges } from "#/shards/row_ranges.ts";
 export {
   openRandomAccess,

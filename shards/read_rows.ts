@@ -41,9 +41,9 @@ export interface ReadOptions {
 export async function* readRows<Row>(
   directory: string,
   schema: DatasetSchema<Row>,
-  { split, skip = 0 }: ReadOptions = {},
+  { skip = 0, ...options }: ReadOptions = {},
 ): AsyncGenerator<Row> {
-  await using rows = new ForwardRows(directory, schema, split);
+  await using rows = new ForwardRows(directory, schema, options);
   yield* rows.rows(skip);
 }
 

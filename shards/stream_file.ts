@@ -5,6 +5,7 @@ import {
   RecordBatchReader,
   Schema,
 } from "apache-arrow";
+import { buffersOf } from "#/shards/batches.ts";
 // Without it apache-arrow cannot decompress.
 import "#/shards/compression.ts";
 
@@ -97,9 +98,13 @@ export class StreamFile implements Disposable {
    * @throws {SyntaxError} If it cannot be decoded.
    */
   batch({ offset, byteLength }: BatchLocation): RecordBatch {
-    const reader = this.#decode(this.#withPrefix(offset, byteLength));
+    const bytes = this.#withPrefix(offset, byteLength);
+    const reader = this.#decode(bytes);
     const result = this.#attempt(offset, () => reader.next());
-    return result.value as RecordBatch;
+    const batch = result.value as RecordBatch;
+    // What has been decompressed leaves nothing behind that waits to be swept.
+    if (!buffersOf(batch).has(bytes.buffer)) bytes.buffer.transfer(0);
+    return batch;
   }
 
   /** Close the file. */
@@ -107,7 +112,7 @@ export class StreamFile implements Disposable {
     this.#file.close();
   }
 
-  #withPrefix(offset: number, byteLength: number): Uint8Array {
+  #withPrefix(offset: number, byteLength: number): Uint8Array<ArrayBuffer> {
     const bytes = new Uint8Array(this.#prefix.length + byteLength);
     bytes.set(this.#prefix);
     this.#read(offset, bytes.subarray(this.#prefix.length));

@@ -25,6 +25,7 @@ import {
 } from "#/stages/command.ts";
 import { mapInOrder } from "#/stages/map_in_order.ts";
 import { Progress } from "#/stages/progress.ts";
+import { release } from "#/stages/rpc.ts";
 import { tokenizerFiles } from "#/stages/tokenizer_files.ts";
 import { loadVocabulary } from "#/tokenizers/mod.ts";
 import { AlignPool } from "./align_pool.ts";
@@ -356,6 +357,8 @@ async function* produce(
       for (const counts of evidence) journal.add(counts);
       yield encoded;
       progress.advance(encoded);
+      // Given back once it is written, not when it is swept.
+      release([encoded.batch]);
     }
   }
   tally.add(journal.counts);

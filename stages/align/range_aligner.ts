@@ -64,10 +64,14 @@ export class RangeAligner {
   ): Promise<AlignedRange> {
     const { target, source } = await this.#readersOf(split);
     const evidence: EvidenceCounts[] = [];
+    const copies: Float32Array[] = [];
     const rows = alignBy(this.#aligner, {
-      targetRows: target.rows(first, end),
+      targetRows: noting(target.rows(first, end), copies),
       // One row more is one that the target does not have.
-      sourceRows: source.rows(first, isLast ? Infinity : end),
+      sourceRows: noting(
+        source.rows(first, isLast ? Infinity : end),
+        copies,
+      ),
     }, {
       ...this.#options,
       evidence: { add: (counts) => evidence.push(counts) },
@@ -79,6 +83,7 @@ export class RangeAligner {
       tokens += row.weight.length;
       release(row);
     }
+    release(copies);
     return { encoded: this.#encoder!.take(tokens), evidence };
   }
 
@@ -99,11 +104,25 @@ export class RangeAligner {
     await this.#readers?.source[Symbol.asyncDispose]();
     const { targetRepresentations, sourceRepresentations } = this.#datasets;
     const read = (directory: string) =>
-      new ForwardRows(directory, datasets.representations, split);
+      new ForwardRows(directory, datasets.representations, {
+        split,
+        release: true,
+      });
     return this.#readers = {
       split,
       target: read(targetRepresentations),
       source: read(sourceRepresentations),
     };
+  }
+}
+
+/** Notes the arrays that are no views into a batch: f16 columns as f32. */
+async function* noting(
+  rows: AsyncIterable<RepresentationRow>,
+  copies: Float32Array[],
+): AsyncGenerator<RepresentationRow> {
+  for await (const row of rows) {
+    copies.push(row.topkLogprobs);
+    yield row;
   }
 }

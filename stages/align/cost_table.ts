@@ -1,12 +1,15 @@
 import { isFurther } from "./edit_bound.ts";
 
-/** Source tokens, and target tokens, whose costs are kept. */
+/**
+ * Source tokens, and target tokens, whose costs are kept; the last of each
+ * stands for all others, of which nothing is kept.
+ */
 const ROWS = 4096;
 const COLUMNS = 2048;
 
-/** In a byte: a cost that is not known, and one that is above what matters. */
-const UNKNOWN = 255;
-const FAR = 254;
+/** In a cell: a cost that is not known, and one that is above what matters. */
+const UNKNOWN = 0;
+const FAR = 255;
 
 /** Which tokens there are. */
 export interface CostTableOptions {
@@ -22,34 +25,29 @@ export interface CostTableOptions {
  * Costs between tokens of two vocabularies, computed once for those that come
  * first, which are the frequent ones, and every time for the others.
  *
- * Tokens get their columns in the order in which they come, so that what is
- * looked up most lies side by side; edits are kept in a byte.
+ * Tokens get their rows and columns in the order in which they come, so that
+ * what is looked up most lies side by side; edits are kept in a byte.
  */
 export class CostTable {
   readonly #compute: (sourceId: number, targetId: number) => number;
   readonly #sketches: CostTableOptions["sketches"];
-  /**
-   * Costs by source token, `[COLUMNS]`: edits, or {@linkcode FAR} or
-   * {@linkcode UNKNOWN}; other costs, or NaN.
-   */
-  readonly #rows: (Float32Array | Uint8Array | undefined)[];
-  /** The column of a target token, or −1. */
-  readonly #columnOf: Int16Array;
+  /** Costs, or {@linkcode UNKNOWN} or {@linkcode FAR}, `[ROWS, COLUMNS]`. */
+  readonly #cells: Uint8Array | Float32Array;
+  readonly #rows: Slots;
+  readonly #columns: Slots;
   /** The edits above which a cost is far. */
   #most: number | undefined;
-  #rowCount = 0;
-  #columnCount = 0;
   /** What is selected: tokens, their columns and sketches. */
   #count = 0;
   #targetIds = new Int32Array(64);
-  #columns = new Int16Array(64);
-  #selected = new Int32Array(64);
+  #selected = new Int16Array(64);
+  #targetSketches = new Int32Array(64);
 
   /**
    * Start empty.
    *
    * @param options Which tokens there are.
-   * @param compute The cost between a source token and a target token.
+   * @param compute The cost between a source token and a target token, at least 1.
    */
   constructor(
     { sourceSize, targetSize, sketches }: CostTableOptions,
@@ -57,8 +55,12 @@ export class CostTable {
   ) {
     this.#compute = compute;
     this.#sketches = sketches;
-    this.#rows = Array.from({ length: sourceSize }, () => undefined);
-    this.#columnOf = new Int16Array(targetSize).fill(-1);
+    this.#rows = new Slots(sourceSize, ROWS);
+    this.#columns = new Slots(targetSize, COLUMNS);
+    // Untouched pages take no memory.
+    this.#cells = sketches
+      ? new Uint8Array(ROWS * COLUMNS)
+      : new Float32Array(ROWS * COLUMNS);
   }
 
   /**
@@ -72,10 +74,9 @@ export class CostTable {
     this.#count = count;
     for (let j = 0; j < count; j++) {
       const id = targetIds[j]!;
-      const column = this.#columnOf[id]!;
       this.#targetIds[j] = id;
-      this.#columns[j] = column < 0 ? this.#newColumn(id) : column;
-      if (this.#sketches) this.#selected[j] = this.#sketches.target[id]!;
+      this.#selected[j] = this.#columns.of(id);
+      if (this.#sketches) this.#targetSketches[j] = this.#sketches.target[id]!;
     }
   }
 
@@ -93,18 +94,15 @@ export class CostTable {
     first: number,
     most: number,
   ): void {
-    const row = this.#rows[sourceId] ?? this.#newRow(sourceId);
-    const columns = this.#columns;
-    const count = this.#count;
+    const [cells, columns, count] = [this.#cells, this.#selected, this.#count];
+    const row = this.#rows.of(sourceId) * COLUMNS;
     const isBounded = this.#isBounded(most);
-    const limit = isBounded ? UNKNOWN : FAR;
+    const none = isBounded ? UNKNOWN : FAR;
     for (let j = 0; j < count; j++) {
-      const column = columns[j]!;
-      const known = row && column >= 0 ? row[column]! : UNKNOWN;
-      // NaN is not known either.
-      into[first + j] = known < limit
-        ? known
-        : this.#tell(row, sourceId, j, isBounded);
+      const known = cells[row + columns[j]!]!;
+      into[first + j] = known === UNKNOWN || known === none
+        ? this.#tell(sourceId, j, row + columns[j]!, isBounded)
+        : known;
     }
   }
 
@@ -116,41 +114,48 @@ export class CostTable {
   }
 
   #tell(
-    row: Float32Array | Uint8Array | undefined,
     sourceId: number,
     j: number,
+    cell: number,
     isBounded: boolean,
   ): number {
-    const column = this.#columns[j]!;
     const cost = isBounded && this.#isFar(sourceId, j)
       ? FAR
       : this.#compute(sourceId, this.#targetIds[j]!);
-    const fits = !this.#sketches || cost <= FAR;
-    if (row && column >= 0 && fits) row[column] = cost;
+    const isKept = cell < (ROWS - 1) * COLUMNS &&
+      cell % COLUMNS !== COLUMNS - 1;
+    if (isKept && (!this.#sketches || cost <= FAR)) this.#cells[cell] = cost;
     return cost;
   }
 
   #isFar(sourceId: number, j: number): boolean {
     const sketch = this.#sketches!.source[sourceId]!;
-    return isFurther(sketch, this.#selected[j]!, this.#most!);
-  }
-
-  #newRow(sourceId: number): Float32Array | Uint8Array | undefined {
-    if (this.#rowCount === ROWS) return undefined;
-    this.#rowCount++;
-    return this.#rows[sourceId] = this.#sketches
-      ? new Uint8Array(COLUMNS).fill(UNKNOWN)
-      : new Float32Array(COLUMNS).fill(NaN);
-  }
-
-  #newColumn(targetId: number): number {
-    if (this.#columnCount === COLUMNS) return -1;
-    return this.#columnOf[targetId] = this.#columnCount++;
+    return isFurther(sketch, this.#targetSketches[j]!, this.#most!);
   }
 
   #reserve(count: number): void {
     this.#targetIds = new Int32Array(count);
-    this.#columns = new Int16Array(count);
-    this.#selected = new Int32Array(count);
+    this.#selected = new Int16Array(count);
+    this.#targetSketches = new Int32Array(count);
+  }
+}
+
+/** Gives tokens slots in the order in which they come, the last to all others. */
+class Slots {
+  readonly #slotOf: Int16Array;
+  readonly #last: number;
+  #next = 0;
+
+  constructor(tokens: number, slots: number) {
+    this.#slotOf = new Int16Array(tokens).fill(-1);
+    this.#last = slots - 1;
+  }
+
+  of(id: number): number {
+    const slot = this.#slotOf[id]!;
+    if (slot >= 0) return slot;
+    return this.#slotOf[id] = this.#next < this.#last
+      ? this.#next++
+      : this.#last;
   }
 }

@@ -84,16 +84,19 @@ function withHidden(
     );
     return { ...model, vocab };
   }
-  const entries = Object.entries(model.vocab);
-  const hidden = new Set(
-    entries.filter(([, id]) => specialIds.has(id)).map(([token]) => token),
-  );
+  const vocab = { ...model.vocab };
+  const hidden = new Set<string>();
+  for (const token in vocab) {
+    if (specialIds.has(vocab[token]!)) hidden.add(token);
+  }
   const rename = (token: string) => hidden.has(token) ? HIDDEN + token : token;
+  for (const token of hidden) {
+    vocab[HIDDEN + token] = vocab[token]!;
+    delete vocab[token];
+  }
   return {
     ...model,
-    vocab: Object.fromEntries(
-      entries.map(([token, id]) => [rename(token), id]),
-    ),
+    vocab,
     ...(model.unk_token ? { unk_token: rename(model.unk_token) } : {}),
     ...(model.merges
       ? {

@@ -227,14 +227,11 @@ function changesText(json: TokenizerJson): boolean {
 }
 
 function tokenStrings({ model, added_tokens }: TokenizerJson): string[] {
-  const entries: [string, number][] = Array.isArray(model.vocab)
-    ? model.vocab.map(([token], id) => [token, id])
-    : Object.entries(model.vocab);
-  const added = added_tokens.map(({ content, id }) =>
-    [content, id] as [string, number]
-  );
   const tokens: string[] = [];
-  for (const [token, id] of [...entries, ...added]) tokens[id] = token;
+  const { vocab } = model;
+  if (Array.isArray(vocab)) vocab.forEach(([token], id) => tokens[id] = token);
+  else for (const token in vocab) tokens[vocab[token]!] = token;
+  for (const { content, id } of added_tokens) tokens[id] = content;
   return Array.from(tokens, (token) => token ?? "");
 }
 

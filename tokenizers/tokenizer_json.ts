@@ -199,19 +199,18 @@ function modelType(
 }
 
 function checkIds({ model, added_tokens }: TokenizerJson, file: string): void {
-  const entries: Iterable<readonly [string, unknown]> =
-    Array.isArray(model.vocab)
-      ? model.vocab.map(([token], id) => [token, id] as const)
-      : Object.entries(model.vocab);
-  const added = added_tokens.map(({ content, id }) => [content, id] as const);
-  for (const [token, id] of [...entries, ...added]) {
+  const check = (token: unknown, id: unknown) => {
     const isId = Number.isInteger(id) && Number(id) >= 0 && Number(id) < MAX_ID;
-    if (isId && typeof token === "string") continue;
+    if (isId && typeof token === "string") return;
     throw new RangeError(
       `Cannot load tokenizer ${file}: token ${JSON.stringify(token)} has id ` +
         `${JSON.stringify(id)}, expected an integer from 0 to ${MAX_ID - 1}`,
     );
-  }
+  };
+  const { vocab } = model;
+  if (Array.isArray(vocab)) vocab.forEach(([token], id) => check(token, id));
+  else for (const token in vocab) check(token, vocab[token]);
+  for (const { content, id } of added_tokens) check(content, id);
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

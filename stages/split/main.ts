@@ -1,3 +1,4 @@
+import { Buffer } from "node:buffer";
 import { object } from "@optique/core/constructs";
 import { message } from "@optique/core/message";
 import { optional, withDefault } from "@optique/core/modifiers";
@@ -259,7 +260,7 @@ async function bytesOf(flags: Flags, name: string): Promise<number> {
 }
 
 function byteLength(text: string): number {
-  return new TextEncoder().encode(text).length;
+  return Buffer.byteLength(text);
 }
 
 function report(out: string, manifest: Manifest, skipped: boolean): Report {

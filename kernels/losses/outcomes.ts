@@ -10,6 +10,7 @@ import {
 } from "#/kernels/losses/loss_rows.ts";
 import { prepareTeacher } from "#/kernels/losses/prepare_teacher.ts";
 import { residuals } from "#/kernels/losses/residuals.ts";
+import { rowThreads } from "#/kernels/losses/row_threads.ts";
 import inFours from "./logits_in_fours.wgsl" with { type: "text" };
 import oneByOne from "./logits_one_by_one.wgsl" with { type: "text" };
 import shared from "./outcomes.wgsl" with { type: "text" };
@@ -25,12 +26,6 @@ export interface OutcomeShader {
   /** Buffers that `code` declares, at bindings from 8 on. */
   bindings?: readonly Binding[];
 }
-
-/**
- * Threads a row; a power of two, for the tree reductions. A CPU that stands in for a
- * GPU does best with as many as it has vector lanes.
- */
-const WORKGROUP = { gpu: 256, cpu: 8 };
 
 /**
  * Run a loss that is a sum over outcomes, Σ d(p, q), on the GPU.
@@ -65,8 +60,7 @@ export async function outcomeLoss<Logits extends KernelLogits>(
     constants: {
       TEMPERATURE: temperature,
       RESIDUAL: residuals[residual].outcomes,
-      WORKGROUP:
-        WORKGROUP[device.adapterInfo.isFallbackAdapter ? "cpu" : "gpu"],
+      WORKGROUP: rowThreads(device),
       ...constants,
     },
     bindings: [

@@ -1,6 +1,7 @@
 import { run } from "#/kernels/device.ts";
 import type { LossOptions, LossRows } from "#/kernels/losses/loss_rows.ts";
 import type { Teacher } from "#/kernels/losses/prepare_teacher.ts";
+import { rowThreads } from "#/kernels/losses/row_threads.ts";
 import code from "./rank_tokens.wgsl" with { type: "text" };
 
 /**
@@ -14,9 +15,6 @@ export interface RankedTeacher extends Omit<Teacher, "vocabSize" | "topK"> {
    */
   directions: Int32Array<ArrayBuffer>;
 }
-
-/** Threads a row; a power of two, for the tree reduction. */
-const WORKGROUP = 256;
 
 /**
  * Put a teacher's tokens in order: the most likely first; then, where a residual
@@ -86,7 +84,7 @@ export async function rankTokens(
   const [ids] = await run(device, {
     label: "rank_tokens",
     code,
-    constants: { WORKGROUP },
+    constants: { WORKGROUP: rowThreads(device) },
     bindings: [
       rows.logits,
       directions,

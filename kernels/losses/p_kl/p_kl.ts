@@ -12,11 +12,9 @@ import {
   reachableTeacher,
   type SparseSide,
 } from "#/kernels/losses/projection.ts";
+import { rowThreads } from "#/kernels/losses/row_threads.ts";
 import projectCode from "./project.wgsl" with { type: "text" };
 import pullBackCode from "./pull_back.wgsl" with { type: "text" };
-
-/** Threads a row. */
-const WORKGROUP = 256;
 
 /**
  * Compute X-Token's P-KL and its gradient on the GPU.
@@ -48,7 +46,10 @@ export async function pKl(
   const distance = new Float32Array(items);
   // Nothing is compared where no token of the model has an image.
   if (reachable === 0) return { ...ofLabels, distance };
-  const constants = { TEMPERATURE: temperature, WORKGROUP };
+  const constants = {
+    TEMPERATURE: temperature,
+    WORKGROUP: rowThreads(device),
+  };
   const [logits] = await run(device, {
     label: "p_kl: project",
     code: projectCode,

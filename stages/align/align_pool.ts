@@ -77,12 +77,16 @@ export class AlignPool implements Disposable {
    * @throws {Error} If there is no adapter and one is asked for.
    */
   async open({ target, source, ...setup }: AlignSetup): Promise<void> {
-    // Read in one worker only: what that leaves behind is swept where one works.
-    const { remote } = this.#workers[0]!;
-    const tables = await remote.call("read", [{ target, source }]);
+    // Each is read in one worker, where there are two at the same time.
+    const [first, last] = [this.#workers[0]!, this.#workers.at(-1)!];
+    const tables = await Promise.all([
+      first.remote.call("read", [target]),
+      last.remote.call("read", [source]),
+    ]);
+    const vocabularies = { target: tables[0], source: tables[1] };
     const gpus = await Promise.all(
       this.#workers.map(({ remote }) =>
-        remote.call("open", [{ ...setup, ...tables }])
+        remote.call("open", [{ ...setup, ...vocabularies }])
       ),
     );
     this.#gpu = gpus[0];

@@ -18,6 +18,7 @@ import {
   loadTokenizer,
   loadVocabulary,
   vocabularyOf,
+  type VocabularyTable,
   vocabularyTable,
 } from "#/tokenizers/mod.ts";
 import type {
@@ -38,12 +39,9 @@ const GPU_BATCH_TOKENS = 8192;
 let aligner: RangeAligner;
 
 const offered = {
-  /** Reads the vocabularies, for all workers. */
-  async read({ target, source }: Pick<AlignSetup, "target" | "source">) {
-    return {
-      target: vocabularyTable(await loadVocabulary(target)),
-      source: vocabularyTable(await loadVocabulary(source)),
-    };
+  /** Reads a vocabulary, for all workers. */
+  async read(directory: string): Promise<VocabularyTable> {
+    return vocabularyTable(await loadVocabulary(directory));
   },
   /** Gets ready; the name of the GPU, if transport is solved there. */
   async open(setup: WorkerSetup): Promise<string | undefined> {

@@ -51,13 +51,17 @@ async function makeModel(
 async function writeRepresentations(
   directory: string,
   rows: readonly RepresentationRow[],
+  rowsPerShard = Infinity,
 ): Promise<void> {
   const out = `${directory}/representations`;
   const metadata = { tokenizer: await hashInput(tokenizerFiles(directory)) };
   const inputs = { text: new URL(import.meta.url).pathname };
   const schema = datasets.representations;
   await writeDataset(
-    { out, stage: "represent", options: {}, inputs, schema, metadata },
+    {
+      ...{ out, stage: "represent", options: {}, inputs, schema, metadata },
+      rowsPerShard,
+    },
     ({ rows: done }) => rows.slice(done),
   );
 }
@@ -127,39 +131,122 @@ Deno.test("pta align gives the same on the CPU", async () => {
   });
 });
 
-Deno.test("pta align gives the same in any number of workers", async () => {
+/** Lets both models speak about many blocks, in shards of which the last is short. */
+async function repeatBlocks(
+  root: string,
+  counts: { target: number; source: number },
+  idOf: (model: "target" | "source", k: number) => string = (_, k) =>
+    `block ${k}`,
+): Promise<void> {
+  for (const model of ["target", "source"] as const) {
+    const directory = `${root}/${model}`;
+    const rows = await Array.fromAsync(
+      readRows(`${directory}/representations`, datasets.representations),
+    );
+    const many = Array.from({ length: counts[model] }, (_, k) => ({
+      ...rows[k % rows.length]!,
+      id: idOf(model, k),
+    }));
+    await Deno.remove(`${directory}/representations`, { recursive: true });
+    // Batches of the two do not end together.
+    const rowsPerShard = model === "target" ? 37 : 23;
+    await writeRepresentations(directory, many, rowsPerShard);
+  }
+}
+
+/** Every shard of a dataset. */
+function shardsOf(directory: string): string[] {
+  return Array.from(Deno.readDirSync(directory), ({ name }) => name)
+    .filter((name) => name.endsWith(".arrow")).sort()
+    .map((name) => Deno.readFileSync(`${directory}/${name}`).toHex());
+}
+
+Deno.test("pta align leaves the same bytes in any number of workers", async () => {
   await withModels(async (root, args) => {
-    // Enough blocks for two workers to start, and for each to have several batches.
-    for (const model of ["target", "source"] as const) {
-      const directory = `${root}/${model}`;
-      const rows = await Array.fromAsync(
-        readRows(`${directory}/representations`, datasets.representations),
-      );
-      const many = Array.from({ length: 240 }, (_, k) => ({
-        ...rows[k % rows.length]!,
-        id: `block ${k}`,
-      }));
-      await Deno.remove(`${directory}/representations`, { recursive: true });
-      await writeRepresentations(directory, many);
-    }
+    // Enough blocks for workers to start, and for each to have several ranges.
+    await repeatBlocks(root, { target: 240, source: 240 });
     const evidence: unknown[] = [];
     const all: AlignedRow[][] = [];
+    const bytes: string[][] = [];
     for (const workers of ["1", "3"]) {
       const out = `${root}/by-${workers}`;
       const flags = ["--out", out, "--workers", workers, "--device", "cpu"];
       await call(align, [...args, ...flags]);
       evidence.push((await readManifest(out)).metadata!.evidence);
       all.push(await read(out));
+      bytes.push(shardsOf(out));
       assert.ok(
         [...Deno.readDirSync(out)].every(({ name }) =>
           !name.startsWith("evidence")
         ),
       );
     }
-    assert.deepEqual(all[1], all[0]);
+    assert.deepEqual(bytes[1], bytes[0]);
     assert.deepEqual(evidence[1], evidence[0]);
-    assert.deepEqual(all[0]!.map(({ id }) => id)[239], "block 239");
+    assert.deepEqual(
+      all[0]!.map(({ id }) => id),
+      Array.from({ length: 240 }, (_, k) => `block ${k}`),
+    );
   });
+});
+
+Deno.test("pta align goes on in the middle of a batch", async () => {
+  await withModels(async (root, args) => {
+    await repeatBlocks(root, { target: 100, source: 100 });
+    const [whole, resumed] = [`${root}/whole`, `${root}/resumed`];
+    await call(align, [...args, "--out", whole, "--device", "cpu"]);
+    const rows = await read(whole);
+    // What a run that was killed leaves: the first shard, and what it is part of.
+    const { stage, options, inputs } = await readManifest(whole);
+    const schema = datasets.aligned;
+    await writeDataset(
+      { out: `${root}/part`, stage, options, inputs: {}, schema },
+      () => rows.slice(0, 50),
+    );
+    await Deno.mkdir(resumed);
+    await Deno.writeTextFile(
+      `${resumed}/partial.json`,
+      JSON.stringify({ stage, options, inputs }),
+    );
+    await Deno.copyFile(
+      `${root}/part/data-00000-of-00001.arrow`,
+      `${resumed}/data-00000.arrow`,
+    );
+    await call(align, [...args, "--out", resumed, "--device", "cpu"]);
+    assert.deepEqual(await read(resumed), rows);
+    assert.equal(shardsOf(resumed).length, 2);
+  });
+});
+
+Deno.test("pta align names the row at which the datasets part, in whichever worker", async () => {
+  const refuses = (
+    counts: { target: number; source: number },
+    expected: RegExp,
+    idOf?: Parameters<typeof repeatBlocks>[2],
+  ) =>
+    withModels(async (root, args) => {
+      await repeatBlocks(root, counts, idOf);
+      const out = `${root}/aligned`;
+      await assert.rejects(
+        call(align, [...args, "--out", out, "--device", "cpu"]),
+        expected,
+      );
+      // What is left is no dataset.
+      await assert.rejects(readManifest(out), /not complete/);
+    });
+  await refuses(
+    { target: 100, source: 90 },
+    /^RangeError: Cannot align row 90: the source's representations end there/,
+  );
+  await refuses(
+    { target: 90, source: 100 },
+    /^RangeError: Cannot align row 90: the source's is block block 90, expected none/,
+  );
+  await refuses(
+    { target: 100, source: 100 },
+    /^RangeError: Cannot align row 77: the source's is block other, expected block 77/,
+    (model, k) => model === "source" && k === 77 ? "other" : `block ${k}`,
+  );
 });
 
 Deno.test("pta align refuses a mapping of other tokenizers", async () => {

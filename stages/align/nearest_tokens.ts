@@ -51,8 +51,10 @@ export class NearestTokens {
   ): Omit<TokenImage, "weight"> | undefined {
     const sketch = sketchOf(bytes);
     const best = { targetId: -1, distance: Infinity };
-    // Those that could be `bound` edits away or less, with a growing bound.
-    for (let bound = 0; bound <= most && bound < best.distance; bound++) {
+    if (this.#ids.length === 0) return undefined;
+    // Those that could be `bound` edits away or less, with a growing bound; of
+    // those as near as the best, one may have a smaller id.
+    for (let bound = 0; bound <= Math.min(most, best.distance); bound++) {
       for (let k = 0; k < this.#ids.length; k++) {
         if (isFurther(sketch, this.#sketches[k]!, bound)) continue;
         const targetId = this.#ids[k]!;
@@ -61,8 +63,7 @@ export class NearestTokens {
           distance === best.distance && targetId < best.targetId;
         if (isNearer) Object.assign(best, { targetId, distance });
       }
-      if (best.distance <= bound || this.#ids.length === 0) break;
     }
-    return best.distance <= most && best.targetId >= 0 ? best : undefined;
+    return best.distance <= most ? best : undefined;
   }
 }

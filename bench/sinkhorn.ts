@@ -102,7 +102,7 @@ async function bench(
       best.gpu,
       scaling,
       names.scaling,
-      small ? "740 k/s" : ahead,
+      small ? "740 k/s" : "",
     ),
     line(
       `${balanced}, CPU, ${WORKERS} workers`,

@@ -70,9 +70,10 @@ export const op = {
   f64x2Sub: [0xfd, 0xf1, 0x01] as Code,
   f64x2Mul: [0xfd, 0xf2, 0x01] as Code,
   f64x2Div: [0xfd, 0xf3, 0x01] as Code,
-  /** NaN where either is NaN, as is {@linkcode op.f64x2Max}. */
-  f64x2Min: [0xfd, 0xf4, 0x01] as Code,
-  f64x2Max: [0xfd, 0xf5, 0x01] as Code,
+  /** The second where it is less, else the first, NaN or not: one instruction. */
+  f64x2Pmin: [0xfd, 0xf6, 0x01] as Code,
+  /** The second where it is more, else the first. */
+  f64x2Pmax: [0xfd, 0xf7, 0x01] as Code,
   f64x2Lt: [0xfd, 0x49] as Code,
   f64x2Le: [0xfd, 0x4b] as Code,
   and: [0xfd, 0x4e] as Code,

@@ -7,6 +7,9 @@ import { type Code, op, type, wasmModule } from "#/kernels/wasm.ts";
 const BLOCKS = [8, 7, 6, 5, 4];
 const MOST = Math.max(...BLOCKS);
 
+/** Cells up to which loops are written out, with addresses that V8 need not check. */
+const MAX_UNROLLED = 256;
+
 /** Bytes of one number of both problems, one in each lane. */
 const PAIR = 16;
 
@@ -132,6 +135,7 @@ function layoutOf(sourcePoints: number, cols: number) {
     rows,
     cols,
     rowBlock,
+    isUnrolled: rows * cols <= MAX_UNROLLED,
     kernel,
     a,
     u,
@@ -181,76 +185,71 @@ function iterateBody(layout: Layout): Code {
   ];
 }
 
+/** An address in the making: a local, or where loops are written out a constant. */
+interface Place {
+  base: Code;
+  offset: number;
+}
+
+function loadAt({ base, offset }: Place, address: number): Code {
+  return [base, op.load(address + offset)];
+}
+
+function storeAt({ base, offset }: Place, address: number, value: Code): Code {
+  return [base, value, op.store(address + offset)];
+}
+
 /** v = b / Kᵀ u, which is then gathered anew. */
-function updateColumns({ cols, b, v, gathered }: Layout): Code {
+function updateColumns(layout: Layout): Code {
   const { outer, factor: sum } = LOCAL;
-  return overBlocks(outer, cols, 1, [
-    [op.get(outer), op.load(gathered), op.set(sum)],
+  const { cols, b, v, gathered } = layout;
+  return overBlocks(layout, outer, { count: cols, block: 1 }, (column) => [
+    [loadAt(column, gathered), op.set(sum)],
     trackRange(sum),
-    op.get(outer),
-    [op.get(outer), op.load(b), op.get(sum), op.f64x2Div],
-    op.store(v),
-    [op.get(outer), op.f64x2Splat(0), op.store(gathered)],
+    storeAt(column, v, [loadAt(column, b), op.get(sum), op.f64x2Div]),
+    storeAt(column, gathered, op.f64x2Splat(0)),
   ]);
 }
 
 /** u = a / K v, the error of the row sums before it, and Kᵀ u. */
 function updateRows(layout: Layout): Code {
-  const { outer, cell, cell0, error } = LOCAL;
+  const { outer, cell0, error } = LOCAL;
   const { rows, cols, rowBlock, a, u } = layout;
-  const load = (address: number): Code => [op.get(outer), op.load(address)];
+  const blocks = { count: rows, block: rowBlock };
   return [
     [op.f64x2Splat(0), op.set(error)],
     [op.i32(0), op.set(cell0)],
-    overBlocks(outer, rows, rowBlock, [
-      [op.get(cell0), op.set(cell)],
-      sumRows(layout),
+    overBlocks(layout, outer, blocks, (row) => [
+      sumRows(layout, row),
       each(rowBlock, (lane) => {
         const sum = LOCAL.sum + lane;
-        const [mass, scaling] = [a + lane * PAIR, u + lane * PAIR];
+        const mass = loadAt(row, a + lane * PAIR);
+        const scaling = u + lane * PAIR;
         return [
           trackRange(sum),
-          [op.get(error), load(scaling), op.get(sum), op.f64x2Mul],
-          [load(mass), op.f64x2Sub, op.f64x2Abs, op.f64x2Add, op.set(error)],
-          [load(mass), op.get(sum), op.f64x2Div, op.set(sum)],
-          [op.get(outer), op.get(sum), op.store(scaling)],
+          [op.get(error), loadAt(row, scaling), op.get(sum), op.f64x2Mul],
+          [mass, op.f64x2Sub, op.f64x2Abs, op.f64x2Add, op.set(error)],
+          [mass, op.get(sum), op.f64x2Div, op.set(sum)],
+          storeAt(row, scaling, op.get(sum)),
         ];
       }),
-      [op.get(cell0), op.set(cell)],
-      gatherRows(layout),
+      gatherRows(layout, row),
       [op.get(cell0), op.i32(rowBlock * cols * PAIR), op.i32Add],
       op.set(cell0),
     ]),
   ];
 }
 
-/** A local runs over the byte offsets of every block's first number. */
-function overBlocks(
-  local: number,
-  count: number,
-  block: number,
-  body: Code,
-): Code {
-  return [
-    [op.i32(0), op.set(local)],
-    op.doWhile([
-      body,
-      [op.get(local), op.i32(block * PAIR), op.i32Add, op.set(local)],
-      [op.get(local), op.i32(count * PAIR), op.i32LtU],
-    ]),
-  ];
-}
-
 /** Sum K v for each row of a block, in order. */
-function sumRows(layout: Layout): Code {
-  const { inner, sum, factor } = LOCAL;
+function sumRows(layout: Layout, row: Place): Code {
+  const { sum, factor } = LOCAL;
   const { rowBlock, v } = layout;
   return [
     each(rowBlock, (lane) => [op.f64x2Splat(0), op.set(sum + lane)]),
-    overColumns(layout, [
-      [op.get(inner), op.load(v), op.set(factor)],
+    overColumns(layout, row, (column, cell) => [
+      [loadAt(column, v), op.set(factor)],
       each(rowBlock, (lane) => [
-        [op.get(sum + lane), loadCell(layout, lane)],
+        [op.get(sum + lane), loadAt(cell, rowOf(layout, lane))],
         [op.get(factor), op.f64x2Mul, op.f64x2Add, op.set(sum + lane)],
       ]),
     ]),
@@ -258,42 +257,77 @@ function sumRows(layout: Layout): Code {
 }
 
 /** Add K u of each row of a block to what the columns have gathered, in order. */
-function gatherRows(layout: Layout): Code {
-  const { inner, sum } = LOCAL;
+function gatherRows(layout: Layout, row: Place): Code {
+  const { sum } = LOCAL;
   const { rowBlock, gathered } = layout;
-  return overColumns(layout, [
-    op.get(inner),
-    [op.get(inner), op.load(gathered)],
-    each(rowBlock, (lane) => [
-      loadCell(layout, lane),
-      [op.get(sum + lane), op.f64x2Mul, op.f64x2Add],
-    ]),
-    op.store(gathered),
-  ]);
+  return overColumns(layout, row, (column, cell) =>
+    storeAt(column, gathered, [
+      loadAt(column, gathered),
+      each(rowBlock, (lane) => [
+        loadAt(cell, rowOf(layout, lane)),
+        [op.get(sum + lane), op.f64x2Mul, op.f64x2Add],
+      ]),
+    ]));
+}
+
+/** Where a row of the block at hand begins in K. */
+function rowOf({ kernel, cols }: Layout, lane: number): number {
+  return kernel + lane * cols * PAIR;
 }
 
 /**
- * Go along the rows of a block. Not unrolled: V8 compares every address with a
- * limit of its own, and those of one column's cells are all it keeps in registers.
+ * Go along the rows of a block, whose first begins at local `cell0`. A column at a
+ * time: V8 compares every address with a limit of its own, and those of one column's
+ * cells are all it keeps in registers.
  */
-function overColumns({ cols }: Layout, body: Code): Code {
-  const { inner, cell } = LOCAL;
-  return overBlocks(inner, cols, 1, [
-    body,
-    [op.get(cell), op.i32(PAIR), op.i32Add, op.set(cell)],
-  ]);
+function overColumns(
+  layout: Layout,
+  row: Place,
+  body: (column: Place, cell: Place) => Code,
+): Code {
+  const { inner, cell, cell0 } = LOCAL;
+  const { cols, isUnrolled } = layout;
+  return [
+    [op.get(cell0), op.set(cell)],
+    overBlocks(layout, inner, { count: cols, block: 1 }, (column) => [
+      isUnrolled
+        ? body(column, at(row.offset * cols + column.offset))
+        : body(column, { base: op.get(cell), offset: 0 }),
+      [op.get(cell), op.i32(PAIR), op.i32Add, op.set(cell)],
+    ]),
+  ];
 }
 
-/** The cell of a block's row and the column that the loop is at. */
-function loadCell({ kernel, cols }: Layout, row: number): Code {
-  return [op.get(LOCAL.cell), op.load(kernel + row * cols * PAIR)];
+/** Every block's first number, by byte offset: in a local, or written out. */
+function overBlocks(
+  { isUnrolled }: Layout,
+  local: number,
+  { count, block }: { count: number; block: number },
+  body: (place: Place) => Code,
+): Code {
+  if (isUnrolled) {
+    return each(count / block, (index) => body(at(index * block * PAIR)));
+  }
+  return [
+    [op.i32(0), op.set(local)],
+    op.doWhile([
+      body({ base: op.get(local), offset: 0 }),
+      [op.get(local), op.i32(block * PAIR), op.i32Add, op.set(local)],
+      [op.get(local), op.i32(count * PAIR), op.i32LtU],
+    ]),
+  ];
 }
 
+function at(offset: number): Place {
+  return { base: op.i32(0), offset };
+}
+
+/** A sum is NaN only after another has left the range, which stays on record. */
 function trackRange(sum: number): Code {
   const { least, largest } = LOCAL;
   return [
-    [op.get(least), op.get(sum), op.f64x2Min, op.set(least)],
-    [op.get(largest), op.get(sum), op.f64x2Max, op.set(largest)],
+    [op.get(least), op.get(sum), op.f64x2Pmin, op.set(least)],
+    [op.get(largest), op.get(sum), op.f64x2Pmax, op.set(largest)],
   ];
 }
 

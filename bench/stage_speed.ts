@@ -166,10 +166,10 @@ function asAligned(
 /** Blocks of lengths from a few tokens to about 1024; returns their tokens. */
 async function writeBlocks(out: string, directory: string): Promise<number> {
   const tokenizer = await loadTokenizer(directory);
-  const texts = await blocks(4000, 40);
+  const texts = await blocks(4000, 120);
   const rows = texts.map((text, block): TextRow => ({
     ...{ id: `block ${block}`, document: `block ${block}`, block: 0 },
-    ...{ last: false, text: text.slice(0, 100 * (block + 1)) },
+    ...{ last: false, text: text.slice(0, 100 * (1 + block % 40)) },
   }));
   await writeDataset(
     { out, stage: "split", options: {}, inputs, schema: datasets.text },

@@ -122,12 +122,12 @@ function shown(
   return `${seconds.toPrecision(3)} s, ${busy} cores busy, ${rate} ${of}/s`;
 }
 
-/** About a million tokens, represented and aligned; returns how many. */
+/** About three million tokens, represented and aligned; returns how many. */
 async function writePackInputs(root: string, directory: string) {
   const tokenizer = await loadTokenizer(directory);
   const rows = countedRepresentations(tokenizer, await blocks(7600, 32), 10);
   const target = Array.from(
-    { length: 16 },
+    { length: 48 },
     (_, copy) =>
       rows.map((row): RepresentationRow => ({
         ...row,

@@ -267,6 +267,6 @@ function candidates(
 
 /** The source's logprobs of the bytes from pair to pair, whatever the method. */
 function tellSpans({ sourceRow, pairs }: Block, row: AlignedRow): void {
-  const spans = spanLogprobs(pairs, sourceRow.labelLogprobs);
+  const spans = spanLogprobs(pairs, sourceRow);
   pairs.target.forEach((t, k) => row.labelLogprobs[t] = spans[k]!);
 }

@@ -36,3 +36,18 @@ export function positionPairs(
   }
   return { target: Int32Array.from(target), source: Int32Array.from(source) };
 }
+
+/**
+ * Where the stretch of a sequence ends that begins at its last pair: at the last
+ * row, or before labels without bytes that the other model does not have, as an
+ * EOS on one side only.
+ *
+ * @param byteEnds Byte offset after each token, `[T]`.
+ * @param first The row of the pair.
+ * @returns The row behind the last that belongs to it.
+ */
+export function lastEnd(byteEnds: Int32Array, first: number): number {
+  let end = byteEnds.length - 1;
+  while (end - 1 > first && byteEnds[end - 1] === byteEnds[end]) end--;
+  return end;
+}

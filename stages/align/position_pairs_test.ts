@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { positionPairs } from "#/stages/align/position_pairs.ts";
+import { lastEnd, positionPairs } from "#/stages/align/position_pairs.ts";
 
 const pairsOf = (target: number[], source: number[]) => {
   const pairs = positionPairs(Int32Array.from(target), Int32Array.from(source));
@@ -40,4 +40,15 @@ Deno.test("positionPairs() never pairs a row without a label", () => {
 
 Deno.test("positionPairs() leaves a row without a source token's end alone", () => {
   assert.deepEqual(pairsOf([0, 1, 2, 3, 4], [0, 2, 4, 4]), [[0, 0], [2, 1]]);
+});
+
+Deno.test("lastEnd() leaves out labels without bytes behind the text", () => {
+  const end = (ends: number[], first: number) =>
+    lastEnd(Int32Array.from(ends), first);
+  assert.equal(end([0, 2, 5], 0), 2);
+  // An EOS that the other side does not have.
+  assert.equal(end([0, 2, 5, 5], 0), 2);
+  assert.equal(end([0, 2, 5, 5], 1), 2);
+  // One that it has is a pair of its own.
+  assert.equal(end([0, 2, 5, 5], 2), 3);
 });

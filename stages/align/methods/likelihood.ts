@@ -1,6 +1,6 @@
 import type { AlignedRow, RepresentationRow } from "#/shards/mod.ts";
 import { emptyRow } from "#/stages/align/empty_row.ts";
-import { positionPairs } from "#/stages/align/position_pairs.ts";
+import { lastEnd, positionPairs } from "#/stages/align/position_pairs.ts";
 import { spanLogprobs } from "#/stages/align/span_logprobs.ts";
 import type { BlockMethod } from "./method.ts";
 
@@ -31,15 +31,11 @@ export const likelihood: BlockMethod = {
   blocks: (_, { topK }) => (targetRow, sourceRow) => {
     const row = emptyRow(targetRow, sourceRow, topK ?? sourceRow.topK);
     const pairs = positionPairs(targetRow.byteEnds, sourceRow.byteEnds);
-    const last = targetRow.inputIds.length - 1;
-    const likelihoods = spanLogprobs(pairs, sourceRow.labelLogprobs);
+    const likelihoods = spanLogprobs(pairs, sourceRow);
     likelihoods.forEach((logprob, k) => {
-      const chunk = {
-        first: pairs.target[k]!,
-        end: pairs.target[k + 1] ?? last,
-        logprob,
-      };
-      teachChunk(row, targetRow, chunk);
+      const first = pairs.target[k]!;
+      const end = pairs.target[k + 1] ?? lastEnd(targetRow.byteEnds, first);
+      teachChunk(row, targetRow, { first, end, logprob });
     });
     return { row, fallbackRows: 0 };
   },

@@ -126,3 +126,28 @@ Deno.test("likelihood: a chunk that is no number teaches nothing", async () => {
   const { weight } = await alignRow(target, source, [fine, coarse]);
   assert.deepEqual([...weight], [0, 0, 0, 1, 1, 1, 0]);
 });
+
+Deno.test("likelihood: an EOS that one side does not have is no part of a chunk", async () => {
+  const without = (row: RepresentationRow): RepresentationRow => {
+    const length = row.inputIds.length - 1;
+    const labelLogprobs = row.labelLogprobs.slice(0, length);
+    labelLogprobs[length - 1] = NaN;
+    return {
+      ...row,
+      inputIds: row.inputIds.slice(0, length),
+      byteEnds: row.byteEnds.slice(0, length),
+      topkIds: row.topkIds.slice(0, length),
+      topkLogprobs: row.topkLogprobs.slice(0, length),
+      labelLogprobs,
+    };
+  };
+  const target = representation(coarse, "bab", () => [], 1);
+  const source = representation(fine, "bab", () => [], 1);
+  // bab <|end|> against ▁ b ab </s>: labels have the logprobs 0, −1, −2, …
+  const targets = await alignRow(target, without(source), [coarse, fine]);
+  assert.deepEqual([...targets.weight], [1, 0, 0]);
+  assert.deepEqual([...targets.labelLogprobs], [-1 - 2, NaN, NaN]);
+  const sources = await alignRow(without(target), source, [coarse, fine]);
+  assert.deepEqual([...sources.weight], [1, 0]);
+  assert.deepEqual([...sources.labelLogprobs], [-1 - 2, NaN]);
+});

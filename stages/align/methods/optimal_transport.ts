@@ -3,6 +3,7 @@ import {
   sinkhornDefaults,
   sinkhornScaling,
 } from "#/kernels/mod.ts";
+import { release } from "#/stages/rpc.ts";
 import type { PairMethod, SolvePairs, TransportOptions } from "./method.ts";
 import { transportBatches } from "./transport_batches.ts";
 import { transportSparse } from "./transport_sparse.ts";
@@ -34,6 +35,10 @@ function transport(options: TransportOptions): SolvePairs {
   if (relaxation < 1) return transportSparse(options);
   return transportBatches({
     ...options,
-    solve: (...batch) => Promise.resolve(sinkhornScaling(...batch)),
+    solve(problems, sinkhorn) {
+      const output = sinkhornScaling(problems, sinkhorn);
+      release(problems);
+      return Promise.resolve(output);
+    },
   });
 }

@@ -1,5 +1,4 @@
-import type { SinkhornOutput, TransportProblems } from "#/kernels/mod.ts";
-import { release } from "#/stages/rpc.ts";
+import type { TransportProblems } from "#/kernels/mod.ts";
 import type { Pair, SolvePairs, TransportOptions } from "./method.ts";
 import { PairProblem } from "./pair_problem.ts";
 
@@ -27,7 +26,6 @@ export function transportBatches(
     const { problems, targetIds, masses } = batchOf(pairs, problem, options);
     const { cols } = problems;
     const output = await options.solve(problems, options.sinkhorn);
-    release(problems);
     pairs.forEach((pair, index) => {
       const ids = targetIds[index]!;
       const mass = masses[index]!;
@@ -37,14 +35,10 @@ export function transportBatches(
         ids,
         masses: Float64Array.from(sums, (sum) => mass * sum),
         length: ids.length,
-        marginalError: marginalErrorOf(output, index),
+        marginalError: output.marginalError[index]!,
       });
     });
   };
-}
-
-function marginalErrorOf({ marginalError }: SinkhornOutput, index: number) {
-  return marginalError[index]!;
 }
 
 function batchOf(

@@ -259,8 +259,11 @@ function scoringGraph(
   return encodeModel(tape.model());
 }
 
-/** More parts save little of what is left. */
-const MOST_PARTS = 16;
+/**
+ * Fewer parts than that are not worth a graph of their own, which would hold
+ * memory of its own; more save little of what is left.
+ */
+const PARTS = { least: 8, most: 16 };
 
 /**
  * In how many parts rows go through the head, of which one's logits and softmax
@@ -268,9 +271,11 @@ const MOST_PARTS = 16;
  */
 function headParts(rows: number, vocabSize: number): number {
   const wanted = Math.ceil(rows / rowsAtATime(vocabSize));
+  if (wanted === 1) return 1;
   // Powers of two, so that batches share graphs; at most √N, so that none is empty.
   const most = 2 ** Math.floor(Math.log2(Math.sqrt(rows)));
-  return Math.min(2 ** Math.ceil(Math.log2(wanted)), most, MOST_PARTS);
+  const parts = wanted <= PARTS.least ? PARTS.least : PARTS.most;
+  return Math.min(parts, most);
 }
 
 function cutRows(x: Value, parts: number): Value[] {

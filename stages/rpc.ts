@@ -59,6 +59,7 @@ export function serve(
   transfer: (result: unknown) => ArrayBuffer[] = () => [],
 ): void {
   const scope = globalThis as unknown as WorkerScope;
+  detachEarly();
   let last: Promise<void> = Promise.resolve();
   scope.onmessage = ({ data }) => {
     last = last.then(async () => {
@@ -67,6 +68,16 @@ export function serve(
       scope.postMessage(message, moved);
     });
   };
+}
+
+/**
+ * V8 forgets all code for typed arrays when the first buffer with several views
+ * is taken away: let that be before there is any.
+ */
+function detachEarly(): void {
+  const { buffer } = new Uint8Array(8);
+  new Uint8Array(buffer).set([1]);
+  buffer.transfer(0);
 }
 
 async function answer(

@@ -13,7 +13,7 @@ import {
   sinkhornScaling,
   type TransportProblems,
 } from "#/kernels/mod.ts";
-import { serve } from "#/stages/rpc.ts";
+import { release, serve } from "#/stages/rpc.ts";
 import {
   loadTokenizer,
   loadVocabulary,
@@ -91,9 +91,11 @@ async function solveOn(
   problems: TransportProblems,
   options: SinkhornOptions,
 ): Promise<SinkhornOutput> {
-  return fitsSinkhorn(problems.rows, problems.cols)
+  const output = fitsSinkhorn(problems.rows, problems.cols)
     ? await sinkhorn(device, problems, options)
     : sinkhornScaling(problems, options);
+  release(problems);
+  return output;
 }
 
 async function openDevice(

@@ -190,6 +190,47 @@ Deno.test("pta align leaves the same bytes in any number of workers", async () =
   });
 });
 
+Deno.test("pta align aligns every split, in whichever workers", async () => {
+  await withModels(async (root, args) => {
+    const sizes: Record<string, number> = { train: 40, validation: 20 };
+    for (const model of ["target", "source"] as const) {
+      const directory = `${root}/${model}`;
+      const out = `${directory}/representations`;
+      const rows = await Array.fromAsync(
+        readRows(out, datasets.representations),
+      );
+      await Deno.remove(out, { recursive: true });
+      const metadata = {
+        tokenizer: await hashInput(tokenizerFiles(directory)),
+      };
+      const schema = datasets.representations;
+      const plan = { out, stage: "represent", options: {}, inputs: {}, schema };
+      await writeDataset(
+        { ...plan, metadata, splits: Object.keys(sizes), rowsPerShard: 7 },
+        ({ split }) =>
+          Array.from({ length: sizes[split]! }, (_, k) => ({
+            ...rows[k % rows.length]!,
+            id: `${split} ${k}`,
+          })),
+      );
+    }
+    const out = `${root}/aligned`;
+    const flags = ["--workers", "2", "--device", "cpu"];
+    await call(align, [...args, "--out", out, ...flags]);
+    assert.deepEqual((await readManifest(out)).splits, sizes);
+    for (const [split, length] of Object.entries(sizes)) {
+      const rows = await Array.fromAsync(
+        readRows(out, datasets.aligned, { split }),
+      );
+      assert.deepEqual(
+        rows.map(({ id }) => id),
+        Array.from({ length }, (_, k) => `${split} ${k}`),
+      );
+      assert.ok(rows.every(({ weight }) => weight.includes(1)));
+    }
+  });
+});
+
 Deno.test("pta align goes on in the middle of a batch", async () => {
   await withModels(async (root, args) => {
     await repeatBlocks(root, { target: 100, source: 100 });

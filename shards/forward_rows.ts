@@ -1,7 +1,11 @@
-import { type BatchRows, batchRows, checkColumns } from "#/shards/batches.ts";
+import type { BatchRows } from "#/shards/batches.ts";
 import { ONLY_SPLIT } from "#/shards/layout.ts";
 import type { DatasetSchema } from "#/shards/schemas.ts";
-import { type SplitBatch, splitBatches } from "#/shards/split_batches.ts";
+import {
+  decodeBatch,
+  type SplitBatch,
+  splitBatches,
+} from "#/shards/split_batches.ts";
 
 /** A record batch in memory. */
 interface DecodedBatch<Row> {
@@ -88,12 +92,12 @@ export class ForwardRows<Row> implements AsyncDisposable {
     this.#current = undefined;
     if (this.#releases && current) this.#passed.push(current);
     for (let next; !(next = await this.#batches.next()).done;) {
-      const { file, first, ...location } = next.value;
-      if (row >= first + location.rows) continue;
-      const columns = checkColumns(file.schema, this.#schema, file.path);
-      const batch = file.batch(location);
-      const rows = batchRows(batch, columns, this.#schema, file.path);
-      return this.#current = { first, rows };
+      const { first, rows } = next.value;
+      if (row >= first + rows) continue;
+      return this.#current = {
+        first,
+        rows: decodeBatch(next.value, this.#schema),
+      };
     }
     return undefined;
   }

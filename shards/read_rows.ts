@@ -1,6 +1,7 @@
 import { batchRows, checkColumns } from "#/shards/batches.ts";
-import { ForwardRows } from "#/shards/forward_rows.ts";
+import { ONLY_SPLIT } from "#/shards/layout.ts";
 import type { DatasetSchema } from "#/shards/schemas.ts";
+import { decodeBatch, splitBatches } from "#/shards/split_batches.ts";
 import { StreamFile } from "#/shards/stream_file.ts";
 
 /** Which rows to read. */
@@ -41,10 +42,16 @@ export interface ReadOptions {
 export async function* readRows<Row>(
   directory: string,
   schema: DatasetSchema<Row>,
-  { skip = 0, ...options }: ReadOptions = {},
+  { split = ONLY_SPLIT, skip = 0 }: ReadOptions = {},
 ): AsyncGenerator<Row> {
-  await using rows = new ForwardRows(directory, schema, options);
-  yield* rows.rows(skip);
+  for await (const batch of splitBatches(directory, split)) {
+    const first = Math.max(0, skip - batch.first);
+    if (first >= batch.rows) continue;
+    const rows = decodeBatch(batch, schema);
+    for (let index = first; index < rows.length; index++) {
+      yield rows.row(index);
+    }
+  }
 }
 
 /**

@@ -1,5 +1,7 @@
+import { type BatchRows, batchRows, checkColumns } from "#/shards/batches.ts";
 import { shardPaths, splitDirectory } from "#/shards/layout.ts";
 import { readManifest } from "#/shards/manifest.ts";
+import type { DatasetSchema } from "#/shards/schemas.ts";
 import { type BatchLocation, StreamFile } from "#/shards/stream_file.ts";
 
 /** One record batch of a split, not decoded. */
@@ -40,4 +42,22 @@ export async function* splitBatches(
         `${split}, expected ${manifest.splits[split]} as in manifest.json`,
     );
   }
+}
+
+/**
+ * Decode a batch.
+ *
+ * @param batch The batch, whose shard is still open.
+ * @param schema What its rows are.
+ * @returns Its rows.
+ * @throws {TypeError} If a column is missing, of another type, or holds nulls.
+ * @throws {SyntaxError} If it is damaged.
+ */
+export function decodeBatch<Row>(
+  batch: SplitBatch,
+  schema: DatasetSchema<Row>,
+): BatchRows<Row> {
+  const { file } = batch;
+  const columns = checkColumns(file.schema, schema, file.path);
+  return batchRows(file.batch(batch), columns, schema, file.path);
 }

@@ -14,9 +14,13 @@ const WIDTH = 4;
 export function mappingTable(rows: readonly VocabMappingRow[]): MappingTable {
   const bytes = rows.length * WIDTH * Float64Array.BYTES_PER_ELEMENT;
   const table = new Float64Array(new SharedArrayBuffer(bytes));
-  rows.forEach(({ sourceId, targetId, distance, weight }, row) =>
-    table.set([sourceId, targetId, distance, weight], row * WIDTH)
-  );
+  rows.forEach(({ sourceId, targetId, distance, weight }, row) => {
+    const at = row * WIDTH;
+    table[at] = sourceId;
+    table[at + 1] = targetId;
+    table[at + 2] = distance;
+    table[at + 3] = weight;
+  });
   return table;
 }
 

@@ -161,12 +161,22 @@ export function partsPeakBytes(
     }));
   // What is written into a caller's array is returned as a copy, too.
   const copies = [embedBackward, ...blocksBackward, head].map(({ tape }) =>
-    gradientsOf(tape).reduce((sum, value) => sum + bytesOf(value, whole), 0)
+    gradientBytes(tape)
   );
   const sessions = largest([embed], whole) + largest([embedBackward], whole) +
     largest(blocks, whole) + largest(blocksBackward, whole) +
     largest([head], rows);
   return ARENA_SLACK * sessions + Math.max(...copies);
+}
+
+/**
+ * Size of the gradients that a part writes.
+ *
+ * @param tape The part's graph.
+ * @returns Bytes.
+ */
+export function gradientBytes(tape: Tape): number {
+  return gradientsOf(tape).reduce((sum, value) => sum + bytesOf(value, {}), 0);
 }
 
 function gradientsOf(tape: Tape): readonly ValueInfo[] {

@@ -8,11 +8,13 @@ import {
 import { describeModel, type Model } from "./architectures.ts";
 import {
   type BlockParts,
+  gradientBytes,
   type PartOptions,
   partsPeakBytes,
   type PartTape,
   recordParts,
 } from "./block_parts.ts";
+import { Room } from "./room.ts";
 import { rowChunks, rowsAtATime } from "./row_chunks.ts";
 import { WeightNames, type WeightShapes } from "./weights.ts";
 
@@ -30,6 +32,8 @@ interface Part {
   readonly session: Session;
   /** Names in the files of the inputs w0, w1, … */
   readonly weights: readonly string[];
+  /** Outputs that are kept for the backward pass, and their features. */
+  readonly kept: readonly { name: string; width: number }[];
 }
 
 /**
@@ -70,19 +74,28 @@ export class BlockwiseTraining implements AsyncDisposable {
   async run(feeds: Tensors, fetches: Tensors): Promise<Record<string, Tensor>> {
     const { embed, embedBackward, blocks, blocksBackward } = this.#parts;
     this.#clear(fetches);
-    const known: Tensors[] = [];
+    const known: { own: Tensors; lodged: Tensors }[] = [];
     let x = (await runPart(embed, feeds)).y!;
-    for (const block of blocks) {
-      const { y, ...kept } = await runPart(block, { ...feeds, x });
-      known.push({ x, ...kept });
+    for (const [layer, block] of blocks.entries()) {
+      const lodged = lodge(
+        block,
+        x.dims[0]!,
+        blocksBackward[layer - 1],
+        fetches,
+      );
+      const { y, ...kept } = await runPart(block, { ...feeds, x, ...lodged });
+      for (const name in lodged) delete kept[name];
+      known.push({ own: { x, ...kept }, lodged });
       x = y!;
     }
     const { dx, losses } = await this.#runHead(feeds, x, fetches);
     let dy: Tensor = dx;
     for (const block of blocksBackward.toReversed()) {
-      const values = { ...known.pop()!, dy };
-      dy = (await runPart(block, { ...feeds, ...values }, fetches)).dx!;
-      free(values);
+      const { own, lodged } = known.pop()!;
+      const values = { ...feeds, ...own, ...lodged, dy };
+      const { dx } = await runPart(block, values, fetches);
+      free({ ...own, dy });
+      dy = dx!;
     }
     await runPart(embedBackward, { ...feeds, dy }, fetches);
     return { ...fetches, ...losses };
@@ -150,7 +163,10 @@ export async function openBlockwise(
     const bytes = encodeModel(tape.model());
     const key = new TextDecoder("latin1").decode(bytes);
     if (!sessions.has(key)) sessions.set(key, createSession(bytes, options));
-    return { session: await sessions.get(key)!, weights };
+    const kept = tape.model().outputs
+      .filter(({ name }) => name.startsWith("kept"))
+      .map(({ name, shape }) => ({ name, width: Number(shape[1]) }));
+    return { session: await sessions.get(key)!, weights, kept };
   };
   const { model, parts } = recordAll(config, weights, options);
   const { embed, embedBackward, blocks, blocksBackward, head } = parts;
@@ -170,11 +186,13 @@ export async function openBlockwise(
   }
 }
 
-/** What a run of {@linkcode BlockwiseTraining} takes, in bytes. */
+/** What a run of {@linkcode BlockwiseTraining} takes. */
 export interface BlockwiseMemory {
-  /** The parts, and what enters the blocks; without weights and gradients. */
+  /** Bytes of the parts and what enters the blocks, without weights and gradients. */
   run: number;
-  /** One more of `keptWidth`. */
+  /** Features that can be kept of every block where gradients are to be written. */
+  roomWidth: number;
+  /** Bytes of each further one. */
   keptFeature: number;
 }
 
@@ -202,8 +220,13 @@ export function blockwiseMemory(
     ...{ batch, length, tiles },
     headRows: Math.min(headRows, batch * length),
   });
-  const keptFeature = 4 * batch * length * model.layers;
-  return { run: graphs + keptFeature * model.hiddenSize, keptFeature };
+  const feature = 4 * batch * length;
+  const keptFeature = feature * model.layers;
+  const room = parts.blocksBackward.map(({ tape }) => gradientBytes(tape));
+  const roomWidth = Math.floor(Math.min(...room) / feature);
+  // The first block finds no room: there is no gradient that comes later.
+  const run = graphs + keptFeature * model.hiddenSize + feature * roomWidth;
+  return { run, roomWidth, keptFeature };
 }
 
 function recordAll(
@@ -239,6 +262,29 @@ async function runPart(
     Object.fromEntries(inputs),
     Object.fromEntries(fetches),
   );
+}
+
+/**
+ * Where what a block keeps may lie: in the gradients of the block below, which are
+ * written after this one's.
+ */
+function lodge(
+  block: Part,
+  rows: number,
+  below: Part | undefined,
+  fetches: Tensors,
+): Tensors {
+  const room = new Room(
+    (below?.weights ?? []).map((name) =>
+      fetches[`grad.${name}`]!.data as Float32Array
+    ),
+  );
+  const lodged = block.kept.flatMap(({ name, width }) => {
+    const data = room.take(rows * width);
+    const dims = [rows, width];
+    return data ? [[name, { type: "float32", dims, data }] as const] : [];
+  });
+  return Object.fromEntries(lodged);
 }
 
 /** Frees tensors now, not when they are collected. */

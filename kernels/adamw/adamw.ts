@@ -43,7 +43,8 @@ export function adamw(arrays: AdamwArrays, options: AdamwOptions): void {
 }
 
 /**
- * Allocate the arrays of weights where {@linkcode adamw} needs no copies.
+ * Allocate the arrays of weights where {@linkcode adamw} needs no copies, those of
+ * a kind side by side.
  *
  * @param lengths How many numbers each weight has.
  * @returns The arrays of each weight, all zeros; those of a weight beyond 2²⁸
@@ -119,15 +120,22 @@ function allocateTogether(
   const isOrdinary = bytes > MAX_PAGES * PAGE;
   const buffer = isOrdinary ? undefined : instantiate(bytes).memory.buffer;
   let end = 0;
-  return lengths.map((length) => {
-    const next = () => {
-      if (!buffer) return new Float32Array(length);
-      const array = new Float32Array(buffer, end, length);
-      end += paddedBytes(length);
-      return array;
-    };
-    return { param: next(), grad: next(), m: next(), v: next() };
-  });
+  const allocate = (length: number) => {
+    if (!buffer) return new Float32Array(length);
+    const array = new Float32Array(buffer, end, length);
+    end += paddedBytes(length);
+    return array;
+  };
+  const [param, grad, m, v] = Array.from(
+    { length: 4 },
+    () => lengths.map(allocate),
+  ) as [Float32Array[], Float32Array[], Float32Array[], Float32Array[]];
+  return lengths.map((_, i) => ({
+    param: param[i]!,
+    grad: grad[i]!,
+    m: m[i]!,
+    v: v[i]!,
+  }));
 }
 
 function paddedBytes(length: number): number {

@@ -123,12 +123,13 @@ export function openFitting(
     }
     const memory = blockwiseMemory(config, weights, options, batch, length);
     const spare = available - memory.run - 12 * parameters;
-    const keptWidth = Math.max(0, Math.floor(spare / memory.keptFeature));
+    const keptWidth = memory.roomWidth +
+      Math.max(0, Math.floor(spare / memory.keptFeature));
     await say(
       "train: going block by block, as the whole graph would take " +
         `${gigabytes(needed)} of the free ${gigabytes(available)} ` +
         "(--no-recompute goes on nevertheless); products are computed again " +
-        (keptWidth > 0 ? `beyond ${keptWidth} features a block\n` : "all\n"),
+        `beyond ${keptWidth} features a block\n`,
     );
     return await openBlockwise(config, weights, { ...options, keptWidth });
   };

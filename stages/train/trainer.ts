@@ -300,11 +300,16 @@ function allocateState(
   };
 }
 
+/** Side by side, as those of {@linkcode allocateState}. */
 function zerosLike(arrays: Arrays): Arrays {
-  return new Map(Array.from(arrays, ([name, { shape, data }]) => [
-    name,
-    { shape, data: new Float32Array(data.length) },
-  ]));
+  const lengths = Array.from(arrays.values(), ({ data }) => data.length);
+  const all = new Float32Array(lengths.reduce((sum, length) => sum + length));
+  let end = 0;
+  return new Map(Array.from(arrays, ([name, { shape, data }]) => {
+    const first = end;
+    end += data.length;
+    return [name, { shape, data: all.subarray(first, end) }];
+  }));
 }
 
 function addTo(sums: Arrays, more: Arrays): void {

@@ -22,7 +22,7 @@ export interface AlignSetup {
   sourceRepresentations: string;
   /** What `mapVocab()` says of the two. */
   mapping: MappingTable;
-  /** Where to solve; `auto` is WebGPU where there is an adapter. */
+  /** Where to solve; `auto` is WebGPU where there is a GPU, not software alone. */
   device: TransportDevice;
   /** How blocks are aligned. */
   options: Omit<BlockAlignerOptions, "solve"> & { method: AlignMethodName };

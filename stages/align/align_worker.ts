@@ -98,10 +98,15 @@ async function solveOn(
   return output;
 }
 
+/** A CPU that stands in for a GPU is slower than the CPU. */
 async function openDevice(
   where: AlignSetup["device"],
 ): Promise<GPUDevice | undefined> {
   const device = where === "cpu" ? undefined : await requestDevice();
+  if (where === "auto" && device?.adapterInfo.isFallbackAdapter) {
+    device.destroy();
+    return undefined;
+  }
   if (where === "webgpu" && !device) {
     throw new Error(
       "Cannot align on WebGPU: there is no adapter, expected one (a driver " +

@@ -427,7 +427,7 @@ async function sayWhere(
       ? `align: transport on WebGPU (${gpu})`
       : asked === "cpu"
       ? "align: transport on the CPU"
-      : "align: transport on the CPU, as there is no WebGPU adapter",
+      : "align: transport on the CPU, as there is no GPU",
   );
 }
 

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { requestDevice } from "#/kernels/mod.ts";
 import { saveCheckpoint } from "#/models/mod.ts";
 import {
   type AlignedRow,
@@ -111,25 +112,31 @@ Deno.test("pta map-vocab and pta align write a row per block, and nothing twice"
   });
 });
 
-Deno.test("pta align gives the same on the CPU", async () => {
-  await withModels(async (root, args) => {
-    const [auto, cpu] = [`${root}/auto`, `${root}/cpu`];
-    await call(align, [...args, "--out", auto]);
-    await call(align, [...args, "--out", cpu, "--device", "cpu"]);
-    const [actual, expected] = [await read(auto), await read(cpu)];
-    actual.forEach((row, i) => {
-      assert.deepEqual(row.weight, expected[i]!.weight);
-      row.topkLogprobs.forEach((logprob, k) => {
-        const other = expected[i]!.topkLogprobs[k]!;
-        // f16 on disk: neighbours where f32 and f64 round apart.
-        assert.ok(
-          logprob === other || Math.abs(logprob / other - 1) < 2 ** -9,
-          `${logprob} for ${other}`,
-        );
+const device = await requestDevice();
+device?.destroy();
+
+Deno.test(
+  { name: "pta align gives the same on WebGPU", ignore: !device },
+  async () => {
+    await withModels(async (root, args) => {
+      const [gpu, cpu] = [`${root}/gpu`, `${root}/cpu`];
+      await call(align, [...args, "--out", gpu, "--device", "webgpu"]);
+      await call(align, [...args, "--out", cpu, "--device", "cpu"]);
+      const [actual, expected] = [await read(gpu), await read(cpu)];
+      actual.forEach((row, i) => {
+        assert.deepEqual(row.weight, expected[i]!.weight);
+        row.topkLogprobs.forEach((logprob, k) => {
+          const other = expected[i]!.topkLogprobs[k]!;
+          // f16 on disk: neighbours where f32 and f64 round apart.
+          assert.ok(
+            logprob === other || Math.abs(logprob / other - 1) < 2 ** -9,
+            `${logprob} for ${other}`,
+          );
+        });
       });
     });
-  });
-});
+  },
+);
 
 /** Lets both models speak about many blocks, in shards of which the last is short. */
 async function repeatBlocks(

@@ -69,20 +69,21 @@ export class BlockwiseTraining implements AsyncDisposable {
    *
    * @param feeds The inputs of `trainingModel`.
    * @param fetches Where to write the gradients, `grad.<name>` for every weight.
+   * @param adds Whether to add them to what is there.
    * @returns Them, and `loss`, `cross_entropy` and `distance`.
    */
-  async run(feeds: Tensors, fetches: Tensors): Promise<Record<string, Tensor>> {
+  async run(
+    feeds: Tensors,
+    fetches: Tensors,
+    adds = false,
+  ): Promise<Record<string, Tensor>> {
     const { embed, embedBackward, blocks, blocksBackward } = this.#parts;
-    this.#clear(fetches);
+    if (!adds) this.#clear(fetches);
     const known: { own: Tensors; lodged: Tensors }[] = [];
     let x = (await runPart(embed, feeds)).y!;
     for (const [layer, block] of blocks.entries()) {
-      const lodged = lodge(
-        block,
-        x.dims[0]!,
-        blocksBackward[layer - 1],
-        fetches,
-      );
+      const below = adds ? undefined : blocksBackward[layer - 1];
+      const lodged = lodge(block, x.dims[0]!, below, fetches);
       const { y, ...kept } = await runPart(block, { ...feeds, x, ...lodged });
       for (const name in lodged) delete kept[name];
       known.push({ own: { x, ...kept }, lodged });
@@ -93,7 +94,7 @@ export class BlockwiseTraining implements AsyncDisposable {
     for (const block of blocksBackward.toReversed()) {
       const { own, lodged } = known.pop()!;
       const values = { ...feeds, ...own, ...lodged, dy };
-      const { dx } = await runPart(block, values, fetches);
+      const { dx } = await runPart(block, values, fetches, adds);
       free({ ...own, dy });
       dy = dx!;
     }
@@ -242,13 +243,14 @@ function recordAll(
 }
 
 /**
- * Run a part, its weights by their names in the files. A gradient that is added to
- * is read and written in one place.
+ * Run a part, its weights by their names in the files. A gradient that a graph adds
+ * to is read and written in one place; with `adds`, all others are added to as well.
  */
 async function runPart(
   { session, weights }: Part,
   feeds: Tensors,
   gradients: Tensors = {},
+  adds = false,
 ): Promise<Record<string, Tensor>> {
   const find = (name: string): Tensor | undefined => {
     const [, kind, index] = name.match(/^(w|dw|sum)(\d+)$/) ?? [];
@@ -256,11 +258,17 @@ async function runPart(
     const weight = weights[Number(index)]!;
     return kind === "w" ? feeds[weight] : gradients[`grad.${weight}`];
   };
-  const inputs = session.inputs.map((name) => [name, find(name)!]);
-  const fetches = session.outputs.map((name) => [name, find(name) ?? null]);
+  const inputs = Object.fromEntries(
+    session.inputs.map((name) => [name, find(name)!]),
+  );
+  const found = session.outputs.map((name) => [name, find(name)] as const);
+  if (adds) {
+    const sums = found.filter((entry): entry is [string, Tensor] => !!entry[1]);
+    return await session.runAdding(inputs, Object.fromEntries(sums), ["dx"]);
+  }
   return await session.run(
-    Object.fromEntries(inputs),
-    Object.fromEntries(fetches),
+    inputs,
+    Object.fromEntries(found.map(([name, tensor]) => [name, tensor ?? null])),
   );
 }
 

@@ -58,6 +58,9 @@ for (
           );
         }
       }
+      const once = all.slice();
+      await parts.run(feeds, fetches, true);
+      assertAllClose(all, once.map((x) => 2 * x), { rtol: 1e-5, atol: 1e-6 });
     }
   });
 

@@ -95,6 +95,31 @@ export class Session implements AsyncDisposable {
     return outputs;
   }
 
+  /**
+   * Run the model once and add what comes out to what is there.
+   *
+   * @param feeds A tensor for every input.
+   * @param sums By output, f32 tensors to add it to.
+   * @param others Names of further outputs wanted.
+   * @returns The sums and those.
+   * @throws {TypeError} If a tensor does not fit the model.
+   * @throws {Error} If onnxruntime cannot run it.
+   */
+  async runAdding(
+    feeds: Readonly<Record<string, Tensor>>,
+    sums: Readonly<Record<string, Tensor>>,
+    others: readonly string[] = [],
+  ): Promise<Record<string, Tensor>> {
+    const outputs = await this.run(feeds, [...Object.keys(sums), ...others]);
+    for (const [name, sum] of Object.entries(sums)) {
+      const [into, more] = [sum.data, outputs[name]!.data] as Float32Array[];
+      for (let i = 0; i < into!.length; i++) into![i]! += more![i]!;
+      (more!.buffer as ArrayBuffer).transfer(0);
+      outputs[name] = sum;
+    }
+    return outputs;
+  }
+
   /** Free what the session holds. */
   async close(): Promise<void> {
     await this.#session.release();

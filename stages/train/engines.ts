@@ -56,9 +56,9 @@ export function openTiled(
   );
   return Promise.resolve({
     weightNames,
-    run: async (feeds, fetches) => {
+    run: async (feeds, ...into) => {
       const engine = await engines.fitting(feeds.input_ids!.dims[1]!);
-      return await engine.run(feeds, fetches);
+      return await engine.run(feeds, ...into);
     },
     close: () => engines.close(),
   });
@@ -81,12 +81,15 @@ export async function openWhole(
   const session = await createSession(bytes, options);
   return {
     weightNames,
-    run: (feeds, fetches) =>
-      session.run(feeds, {
-        ...fetches,
+    run: (feeds, fetches, adds = false) => {
+      const values = {
         cross_entropy: scalar(),
         ...options.distillation && { distance: scalar() },
-      }),
+      };
+      return adds
+        ? session.runAdding(feeds, fetches, Object.keys(values))
+        : session.run(feeds, { ...fetches, ...values });
+    },
     close: () => session.close(),
   };
 }
@@ -135,8 +138,8 @@ export function openFitting(
   };
   return Promise.resolve({
     weightNames,
-    run: async (feeds, fetches) =>
-      (await (engine ??= choose(feeds))).run(feeds, fetches),
+    run: async (feeds, ...into) =>
+      (await (engine ??= choose(feeds))).run(feeds, ...into),
     close: async () => (await engine)?.close(),
   });
 }

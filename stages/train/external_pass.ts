@@ -88,7 +88,7 @@ function openExternalPass(
   const backward = open(true);
   return {
     weightNames,
-    async run(batch, weights, gradients) {
+    async run(batch, weights, gradients, adds = false) {
       const feeds = { ...weightFeeds(weights), ...tokenFeeds(batch) };
       const scoring = await forward.fitting(batch.length);
       const { logits } = await scoring.run(feeds, ["logits"]);
@@ -97,7 +97,7 @@ function openExternalPass(
       const dims = [batch.batch, batch.length, options.vocabSize];
       const data = Float32Array.from(dlogits);
       const learning = await backward.fitting(batch.length);
-      await learning.run(
+      await learning[adds ? "runAdding" : "run"](
         { ...feeds, dlogits: { type: "float32", dims, data } },
         gradientFetches(gradients),
       );

@@ -48,9 +48,15 @@ export interface Pass extends AsyncDisposable {
    * @param batch What to learn from.
    * @param weights The weights, used in place.
    * @param gradients Where the gradients are written.
+   * @param adds Whether they are added to what is there.
    * @returns The loss.
    */
-  run(batch: Batch, weights: Arrays, gradients: Arrays): Promise<PassValues>;
+  run(
+    batch: Batch,
+    weights: Arrays,
+    gradients: Arrays,
+    adds?: boolean,
+  ): Promise<PassValues>;
 }
 
 /** Builds a {@linkcode Pass} for a model, by its config and weights' shapes. */

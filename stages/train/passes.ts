@@ -76,13 +76,17 @@ async function openGraphPass(
   const graph = await openTiled(open, config, weights, graphOptions(options));
   return {
     weightNames: graph.weightNames,
-    async run(batch, weights, gradients) {
-      const outputs = await graph.run({
-        ...weightFeeds(weights),
-        ...tokenFeeds(batch),
-        ...labelFeeds(batch),
-        ...topK > 0 && fusedFeeds(batch, options),
-      }, gradientFetches(gradients));
+    async run(batch, weights, gradients, adds) {
+      const outputs = await graph.run(
+        {
+          ...weightFeeds(weights),
+          ...tokenFeeds(batch),
+          ...labelFeeds(batch),
+          ...topK > 0 && fusedFeeds(batch, options),
+        },
+        gradientFetches(gradients),
+        adds,
+      );
       return {
         crossEntropy: Number(outputs.cross_entropy!.data[0]),
         distance: Number(outputs.distance?.data[0] ?? 0),

@@ -69,8 +69,6 @@ export class Trainer implements AsyncDisposable {
   readonly #m: Moments;
   readonly #v: Moments;
   readonly #pass: Pass;
-  /** Filled by the second and later batches of an update. */
-  #more: Arrays | undefined;
   #scoring: Scoring | undefined;
 
   private constructor(
@@ -201,13 +199,14 @@ export class Trainer implements AsyncDisposable {
     let crossEntropy = 0;
     let distance = 0;
     for (const [index, batch] of batches.entries()) {
-      const target = index === 0
-        ? this.#gradients
-        : this.#more ??= zerosLike(this.#weights);
-      const values = await this.#pass.run(batch, this.#weights, target);
+      const values = await this.#pass.run(
+        batch,
+        this.#weights,
+        this.#gradients,
+        index > 0,
+      );
       crossEntropy += values.crossEntropy;
       distance += values.distance;
-      if (index > 0) addTo(this.#gradients, target);
     }
     return { crossEntropy, distance };
   }
@@ -298,23 +297,4 @@ function allocateState(
     m: pick("m"),
     v: pick("v"),
   };
-}
-
-/** Side by side, as those of {@linkcode allocateState}. */
-function zerosLike(arrays: Arrays): Arrays {
-  const lengths = Array.from(arrays.values(), ({ data }) => data.length);
-  const all = new Float32Array(lengths.reduce((sum, length) => sum + length));
-  let end = 0;
-  return new Map(Array.from(arrays, ([name, { shape, data }]) => {
-    const first = end;
-    end += data.length;
-    return [name, { shape, data: all.subarray(first, end) }];
-  }));
-}
-
-function addTo(sums: Arrays, more: Arrays): void {
-  for (const [name, { data }] of sums) {
-    const other = more.get(name)!.data;
-    for (let i = 0; i < data.length; i++) data[i]! += other[i]!;
-  }
 }

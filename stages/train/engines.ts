@@ -17,6 +17,8 @@ export type Engine = Pick<BlockwiseTraining, "weightNames" | "run" | "close">;
 export interface EngineOptions extends BlockwiseOptions {
   /** Bytes that the process may take; as many as the machine has free by default. */
   memory?: number;
+  /** Whether runs add to gradients, in whose place nothing can lie then. */
+  accumulates?: boolean;
 }
 
 /** The machine and the user, as {@linkcode openFitting} meets them. */
@@ -126,7 +128,7 @@ export function openFitting(
     }
     const memory = blockwiseMemory(config, weights, options, batch, length);
     const spare = available - memory.run - 12 * parameters;
-    const keptWidth = memory.roomWidth +
+    const keptWidth = (options.accumulates ? 0 : memory.roomWidth) +
       Math.max(0, Math.floor(spare / memory.keptFeature));
     await say(
       "train: going block by block, as the whole graph would take " +

@@ -32,9 +32,9 @@ function feedsOf(batch: number, length: number) {
 }
 
 /** Gradients by an engine on a machine with so much memory, and what it said. */
-async function gradients(free: number | undefined) {
+async function gradients(free: number | undefined, accumulates = false) {
   const said: string[] = [];
-  const engine = await openFitting(config, weights, {}, {
+  const engine = await openFitting(config, weights, { accumulates }, {
     free: () => free,
     say: (text) => Promise.resolve(void said.push(text)),
   });
@@ -55,9 +55,11 @@ Deno.test("openFitting() goes block by block where the whole does not fit, and s
   const roomy = await gradients(1e9);
   const tight = await gradients(1e3);
   const less = await gradients(6e6);
+  const adding = await gradients(1e3, true);
   assert.deepEqual([...whole.said, ...roomy.said], []);
   assert.equal(tight.said.length, 1);
   assert.match(tight.said[0]!, /block by block.* beyond 16 features a block$/m);
+  assert.match(adding.said[0]!, /block by block.* beyond 0 features a block$/m);
   assert.match(
     less.said[0]!,
     /block by block.* beyond \d{3} features a block$/m,

@@ -26,6 +26,8 @@ export interface PassOptions extends FeedOptions {
   recompute?: boolean | "auto";
   /** Bytes that the process may take, where `recompute` is `auto`; what is free by default. */
   memory?: number | undefined;
+  /** Whether batches add up their gradients, in whose place nothing can lie then. */
+  accumulates?: boolean;
   /** Threads of onnxruntime. */
   threads?: number | undefined;
 }

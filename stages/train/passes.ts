@@ -139,8 +139,12 @@ export function openScoring(
 }
 
 function graphOptions(options: PassOptions): EngineOptions {
-  const { memory } = options;
-  const engine = { ...sessionOptions(options), ...memory && { memory } };
+  const { memory, accumulates = false } = options;
+  const engine = {
+    ...sessionOptions(options),
+    ...memory && { memory },
+    accumulates,
+  };
   if (options.topK === 0) return engine;
   if (!isInGraph(options)) {
     throw new RangeError(

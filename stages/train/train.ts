@@ -267,7 +267,7 @@ function trainerSetup(
 ): TrainerSetup {
   const { loss, residual, beta, matched, projection } = options;
   const { temperature, defects } = options;
-  const { recompute, memory, threads, seed } = options;
+  const { recompute, memory, accumulate, threads, seed } = options;
   const { beta1, beta2, epsilon, weightDecay, maxGradNorm } = options;
   return {
     config: model.config,
@@ -280,6 +280,7 @@ function trainerSetup(
     ...{ lossOn, topK },
     ...{ recompute, threads, seed },
     ...memory !== undefined && { memory: memory * 1e9 },
+    accumulates: accumulate > 1,
     ...{ beta1, beta2, epsilon, weightDecay, maxGradNorm },
   };
 }

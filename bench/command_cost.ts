@@ -1,3 +1,5 @@
+import { watchCommand } from "#/bench/watch_command.ts";
+
 /** What a process took. */
 export interface CommandCost {
   /** From start to end. */
@@ -20,20 +22,11 @@ const TICKS = 100;
 export async function costOfCommand(
   args: readonly string[],
 ): Promise<CommandCost> {
-  const start = performance.now();
-  const process = new Deno.Command(Deno.execPath(), {
-    args: [...args],
-    stdout: "null",
-    stderr: "null",
-  }).spawn();
   let cpuSeconds = NaN;
-  const timer = setInterval(() => {
-    cpuSeconds = cpuSecondsOf(process.pid) ?? cpuSeconds;
-  }, 10);
-  const { success } = await process.status;
-  clearInterval(timer);
-  if (!success) throw new Error(`Cannot measure deno ${args.join(" ")}`);
-  return { seconds: (performance.now() - start) / 1000, cpuSeconds };
+  const seconds = await watchCommand(args, (pid) => {
+    cpuSeconds = cpuSecondsOf(pid) ?? cpuSeconds;
+  });
+  return { seconds, cpuSeconds };
 }
 
 function cpuSecondsOf(pid: number): number | undefined {

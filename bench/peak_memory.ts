@@ -1,3 +1,5 @@
+import { watchCommand } from "#/bench/watch_command.ts";
+
 /**
  * The most memory this process has had resident since {@linkcode resetOwnPeak}.
  *
@@ -27,20 +29,11 @@ export function resetOwnPeak(): void {
 export async function peakOfCommand(
   args: readonly string[],
 ): Promise<{ bytes: number; seconds: number }> {
-  const start = performance.now();
-  const process = new Deno.Command(Deno.execPath(), {
-    args: [...args],
-    stdout: "null",
-    stderr: "null",
-  }).spawn();
   let bytes = 0;
-  const timer = setInterval(() => {
-    bytes = Math.max(bytes, peakOf(String(process.pid)));
-  }, 20);
-  const { success } = await process.status;
-  clearInterval(timer);
-  if (!success) throw new Error(`Cannot measure deno ${args.join(" ")}`);
-  return { bytes, seconds: (performance.now() - start) / 1000 };
+  const seconds = await watchCommand(args, (pid) => {
+    bytes = Math.max(bytes, peakOf(String(pid)));
+  });
+  return { bytes, seconds };
 }
 
 function peakOf(process: string): number {

@@ -5,8 +5,8 @@ import { peakOfCommand } from "#/bench/peak_memory.ts";
 import { chapters } from "#/bench/texts.ts";
 import { inTemporaryDirectory } from "#/tests/temporary_directory.ts";
 
-/** The novel once, and as often as this: memory must not follow. */
-const COPIES = [1, 4] as const;
+/** The novel so many times: memory must not follow. */
+const COPIES = [1, 4, 16] as const;
 
 const program = new URL("../cli.ts", import.meta.url).pathname;
 

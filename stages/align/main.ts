@@ -165,7 +165,8 @@ export const command: Command = defineCommand(
     ),
     device: withDefault(
       option("--device", choice(["auto", "cpu", "webgpu"]), {
-        description: message`Where transport is solved`,
+        description:
+          message`Where transport is solved; auto takes a GPU, but no software one`,
       }),
       "auto",
     ),
